@@ -6,8 +6,8 @@
  *
  * A number is never reused. |retryable|: a retry may help (subject to idempotence and ambiguity). |counted|: a circuit
  * breaker takes it as a sign of the service's ill health; caller's mistakes, refusals by our own layers and
- * cancellation are not. |after_send|: the code by its nature arises after the request may have reached the peer, so that
- * a failure with it is ambiguous unless the layer that raised it knows better. */
+ * cancellation are not. |after_send|: the code by its nature arises after the request may have reached the peer, so
+ * that a failure with it is ambiguous unless the layer that raised it knows better. */
 #ifndef DURESS_ERROR_H
 #define DURESS_ERROR_H
 
@@ -85,11 +85,11 @@ enum duress_origin {
 
 /* How a call failed. A plain value, copied freely. */
 struct duress_failure {
-    enum duress_error code;      /* never DURESS_OK in a failure */
-    enum duress_origin origin;   /* where it arose */
-    uint32_t attempts;           /* how many attempts were begun; 0 where no layer counts them */
-    bool ambiguous;              /* some byte of a request had reached the transport: it may have been executed */
-    uint64_t retry_after_ns;     /* what the refusing side asked to wait, from now; 0 = said nothing */
+    enum duress_error code;    /* never DURESS_OK in a failure */
+    enum duress_origin origin; /* where it arose */
+    uint32_t attempts;         /* how many attempts were begun; 0 where no layer counts them */
+    bool ambiguous;            /* some byte of a request had reached the transport: it may have been executed */
+    uint64_t retry_after_ns;   /* what the refusing side asked to wait, from now; 0 = said nothing */
     char detail[DURESS_DETAIL_BYTES_MAX]; /* one line for people, NUL-terminated; may be empty */
 };
 

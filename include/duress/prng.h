@@ -21,7 +21,8 @@ struct duress_prng {
 
 #define DURESS_PPM UINT32_C(1000000) /* certainty, in parts per million */
 
-/* Starts the stream |purpose| of |seed|. Equal arguments give equal streams for ever: seeds in bug reports stay valid. */
+/* Starts the stream |purpose| of |seed|. Equal arguments give equal streams for ever: seeds in bug reports stay valid.
+ */
 DURESS_API void duress_prng_init(struct duress_prng *prng, uint64_t seed, uint64_t purpose);
 
 /* A seed for a child stream, drawn from nothing but its arguments (a mixer, not a draw). */

@@ -16,10 +16,9 @@ struct error_row {
     bool after_send;
 };
 
-static const struct error_row error_rows[DURESS_ERROR_NUMBER_END] = {
-    [0] = {"OK", "no error", false, false, false},
+static const struct error_row error_rows[DURESS_ERROR_NUMBER_END] = {[0] = {"OK", "no error", false, false, false},
 #define X(number, name, text, retryable, counted, after_send) [number] = {#name, text, retryable, counted, after_send},
-    DURESS_ERROR_LIST(X)
+                                                                     DURESS_ERROR_LIST(X)
 #undef X
 };
 
@@ -52,7 +51,7 @@ enum duress_error duress_error_from_name(const char *name)
         return DURESS_OK;
     for (int number = 1; number < DURESS_ERROR_NUMBER_END; number++)
         if (strcmp(error_rows[number].name, name) == 0)
-            return (enum duress_error)-number;
+            return (enum duress_error) - number;
     return DURESS_OK;
 }
 

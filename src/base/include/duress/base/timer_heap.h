@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The timers of a world: an intrusive pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) ordered by (instant, rank,
- * arming sequence). Intrusive, so that arming a timer allocates nothing and cannot fail. Equal instants fire by rank,
- * then in arming order: replay depends on it. Shared by the live loop and the simulated world. Not thread-safe. */
+ * The timers of a world: an intrusive pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) ordered by (instant,
+ * rank, arming sequence). Intrusive, so that arming a timer allocates nothing and cannot fail. Equal instants fire by
+ * rank, then in arming order: replay depends on it. Shared by the live loop and the simulated world. Not thread-safe.
+ */
 #ifndef DURESS_BASE_TIMER_HEAP_H
 #define DURESS_BASE_TIMER_HEAP_H
 
