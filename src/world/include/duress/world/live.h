@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The live world: the machine's monotonic clock, sockets, libuv's loop (the caller's, if there is one) with a
+ * nanosecond timer heap of our own over one timerfd (uv_timer_t may fire milliseconds early; ours never does), and
+ * c-ares for names. */
+#ifndef DURESS_WORLD_LIVE_H
+#define DURESS_WORLD_LIVE_H
+
+#include <duress/world/world.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_loop_s;
+
+struct duress_world_live_options {
+    const struct duress_allocator *allocator; /* borrowed, outlives the world; NULL for the default */
+    struct uv_loop_s *loop;   /* borrowed, outlives the world; the caller runs it. NULL: the world makes its own */
+    const char *name_servers; /* "127.0.0.1:5300,[::1]:53"; NULL: the machine's configuration */
+    uint64_t name_timeout_ns; /* for one try at one name server; 0 = 2 s. At least 1 ms */
+    uint32_t name_tries;      /* of each name server; 0 = 3 */
+    uint64_t seed;            /* of duress_world_prng(); 0: drawn from the machine */
+};
+
+/* Makes a live world. |options| may be NULL for the defaults. Returns in *world, free with duress_world_free() on the
+ * same thread. DURESS_E_NO_MEMORY, DURESS_E_NO_DESCRIPTORS, DURESS_E_INVALID (a name server that is no address, a time
+ * below its minimum), DURESS_E_SYSTEM. */
+DURESS_API DURESS_MUST_CHECK int duress_world_live_new(const struct duress_world_live_options *options,
+                                                       struct duress_world **world);
+
+/* The libuv loop it runs on, borrowed. */
+DURESS_API struct uv_loop_s *duress_world_live_uv_loop(struct duress_world *world);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
