@@ -184,6 +184,18 @@ DURESS_API size_t duress_link_buffered_bytes(const struct duress_link *link, enu
 /* Borrowed; changes with the next call in. */
 DURESS_API const struct duress_link_stats *duress_link_stats(const struct duress_link *link);
 
+/* Called once a link by whoever keeps many: what happened on connection |connection_number| (counted from 1 in order of
+ * acceptance). |stats| is borrowed for the call. */
+typedef void (*duress_link_visit_fn)(void *context, uint64_t connection_number, const struct duress_link_stats *stats,
+                                     bool ended);
+
+/* What a listener in front of links counts. */
+struct duress_relay_counts {
+    uint64_t accepted; /* connections */
+    uint64_t refused;  /* connects while it was down; a live listener cannot see them and counts none */
+    uint64_t silenced; /* SYNs dropped while it was silent; live: as far as the kernel's counters show */
+};
+
 #ifdef __cplusplus
 }
 #endif

@@ -153,17 +153,9 @@ DURESS_API void duress_sim_relay_cut(struct duress_sim_relay *relay);
 /* New SYNs go unanswered (true), or are answered again. */
 DURESS_API void duress_sim_relay_silence(struct duress_sim_relay *relay, bool silent);
 
-/* What its connections have suffered so far. Called once a link, oldest first, ended ones included (the last 1024). */
-typedef void (*duress_link_visit_fn)(void *context, uint64_t connection_number, const struct duress_link_stats *stats,
-                                     bool ended);
+/* What its connections have suffered so far: oldest first, ended ones included (the last 1024). */
 DURESS_API void duress_sim_relay_visit(const struct duress_sim_relay *relay, duress_link_visit_fn fn, void *context);
 
-/* Connections accepted, SYNs refused while down, SYNs dropped while silent. */
-struct duress_relay_counts {
-    uint64_t accepted;
-    uint64_t refused;
-    uint64_t silenced;
-};
 DURESS_API struct duress_relay_counts duress_sim_relay_counts(const struct duress_sim_relay *relay);
 
 #ifdef __cplusplus
