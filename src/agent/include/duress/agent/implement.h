@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * For those who write an agent or a middleware: the inside of agents and calls.
+ *
+ * A call of a user is a tree of calls: each layer's process() begins child calls with duress_call_begin() and ends its
+ * own in the child's end callback. All memory of the tree is one arena of the world's blocks, freed when the root ends.
+ *
+ * A leaf that ends its call inside its own process() is told of nothing: the end is put into the world's queue, so that
+ * nobody is called back before process() has returned. Ends from later events go up the tree at once. So depth costs no
+ * turn of the loop.
+ *
+ * Abandoning a call (a timeout fired, the caller cancelled, a decision was made without it) calls cancel() of the
+ * agents below, from the top down, at once; they stop their work, and their end callbacks never come. */
+#ifndef DURESS_AGENT_IMPLEMENT_H
+#define DURESS_AGENT_IMPLEMENT_H
+
+#include <duress/agent/agent.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct duress_agent_ops {
+    /* Begins to answer |call|. Ends it once, now or later, with duress_call_reply() or duress_call_fail(). */
+    void (*process)(struct duress_agent *agent, struct duress_call *call);
+    /* |call| is abandoned: stop its work at once, abandon its children, give back what it held. It must not be ended,
+     * nor touched after this returns. Not called for a call that has ended. */
+    void (*cancel)(struct duress_agent *agent, struct duress_call *call);
+    /* The last reference is gone and no call is in flight: free everything, the agent's own memory included. */
+    void (*free)(struct duress_agent *agent);
+};
+
+#define DURESS_AGENT_NAME_BYTES_MAX 64
+
+/* Embedded first in the implementation's struct. */
+struct duress_agent {
+    const struct duress_agent_ops *ops;
+    struct duress_world *world;
+    const struct duress_allocator *allocator;
+    size_t references;
+    size_t in_flight_count;
+    char name[DURESS_AGENT_NAME_BYTES_MAX];
+};
+
+struct duress_call_root; /* private */
+
+struct duress_call {
+    /* For the agent that processes it. */
+    struct duress_agent *agent;
+    struct duress_message *request; /* borrowed for the life of the call */
+    uint64_t deadline_ns;           /* DURESS_TIME_NEVER: none */
+    bool idempotent;
+    bool streaming;           /* chunks are asked for */
+    bool sent;                /* some byte of the request has reached a transport, here or in a child */
+    bool chunk_emitted;       /* a chunk went up: nothing may be repeated any more */
+    enum duress_origin stage; /* what the leaf is doing (NAME, CONNECT, SEND, RECEIVE, …), for messages */
+    void *state;              /* the agent's own, from duress_call_allocate() */
+
+    /* Private. */
+    struct duress_call *parent;
+    struct duress_call_root *root;
+    duress_end_fn on_end;
+    duress_chunk_fn on_chunk;
+    void *context;
+    uint64_t started_ns;
+    uint8_t phase;
+    struct duress_message *reply;
+    struct duress_failure *failure;
+    struct duress_later later;
+};
+
+/* Sets up the embedded part with one reference. |name| is copied and cut to fit. */
+DURESS_API void duress_agent_init(struct duress_agent *agent, const struct duress_agent_ops *ops,
+                                  struct duress_world *world, const struct duress_allocator *allocator,
+                                  const char *name);
+
+/* Memory that lives until the root of |call|'s tree ends; NULL where memory is out. Aligned for any object. */
+DURESS_API DURESS_MUST_CHECK void *duress_call_allocate(struct duress_call *call, size_t bytes);
+
+struct duress_child {
+    struct duress_agent *agent;
+    struct duress_message *request; /* NULL: the parent's. The child takes a reference */
+    uint64_t deadline_ns;           /* 0 = the parent's; a later one is cut to the parent's */
+    duress_end_fn on_end;
+    duress_chunk_fn on_chunk; /* NULL where the parent streams: chunks go straight to the parent */
+    void *context;
+};
+
+/* Begins a call of |child|->agent as part of |parent|. DURESS_E_NO_MEMORY: there is no child, nothing is called back.
+ */
+DURESS_API DURESS_MUST_CHECK int duress_call_begin(struct duress_call *parent, const struct duress_child *child,
+                                                   struct duress_call **call);
+
+/* Gives up a child that has not ended; it must not be touched afterwards. */
+DURESS_API void duress_call_abandon(struct duress_call *child);
+
+/* Ends |call| with a reply, of which it takes a reference of its own. */
+DURESS_API void duress_call_reply(struct duress_call *call, struct duress_message *reply);
+
+/* Ends |call| with a failure, which is copied. */
+DURESS_API void duress_call_fail(struct duress_call *call, const struct duress_failure *failure);
+
+/* Ends |call| as |result| of its child says. */
+DURESS_API void duress_call_pass(struct duress_call *call, const struct duress_result *result);
+
+/* Hands one chunk up. */
+DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message *chunk);
+
+/* Some byte of the request has reached a transport (or a function has been called): from now on a failure may be
+ * ambiguous. Marks the parents too. */
+DURESS_API void duress_call_mark_sent(struct duress_call *call);
+
+/* What the leaf is doing now, for the messages of timeouts. Sets it on the parents too. */
+DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The framed agent server: one agent behind a listening socket, in agenkit's protocol. Requests of one connection run
+ * side by side where the peer pipelines, each reply with its request's id. The peer's FIN or RST cancels what it had
+ * asked: closing the connection is the cancel. */
+#ifndef DURESS_AGENT_SERVER_H
+#define DURESS_AGENT_SERVER_H
+
+#include <duress/agent/agent.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct duress_server;
+
+/* A request that arrived whole and well-formed, told before the agent is asked. Slices are borrowed for the call. */
+struct duress_arrival {
+    uint64_t number;            /* of the server, from 1 */
+    uint64_t connection_number; /* of the server, from 1 */
+    uint64_t at_ns;
+    struct duress_slice id;
+    struct duress_slice method;
+    struct duress_slice content;
+};
+typedef void (*duress_arrival_fn)(void *context, const struct duress_arrival *arrival);
+
+struct duress_server_options {
+    struct duress_world *world; /* borrowed; outlives the server */
+    struct duress_agent *agent; /* the server takes a reference */
+    struct duress_address address;
+    uint32_t backlog;            /* 0 = 511 */
+    uint32_t connections_max;    /* beyond, new ones are closed at once; 0 = 10000 */
+    uint32_t in_flight_max;      /* requests of one connection at once; then it is not read; 0 = 128 */
+    uint64_t idle_timeout_ns;    /* between requests; 0 = 60 s, as agenkit's Python server; NEVER: none */
+    uint64_t frame_timeout_ns;   /* from a frame's first byte to its last: a slow client is closed; 0 = 30 s */
+    uint64_t request_timeout_ns; /* the agent's deadline for one request; 0 = none */
+    size_t frame_bytes_max;      /* 0 = 10 MiB */
+    size_t write_bytes_max; /* replies that wait for a slow reader; beyond, the connection is not read; 0 = 16 MiB */
+    duress_arrival_fn on_arrival; /* may be NULL */
+    void *context;
+    const struct duress_allocator *allocator; /* NULL: the world's */
+};
+
+/* Listens and serves. DURESS_E_INVALID with the field in |why| (may be NULL), the errors of duress_world_listen(),
+ * NO_MEMORY. Returns in *server, free with duress_server_free(). */
+DURESS_API DURESS_MUST_CHECK int duress_server_new(const struct duress_server_options *options,
+                                                   struct duress_server **server, struct duress_failure *why);
+
+DURESS_API struct duress_address duress_server_address(const struct duress_server *server);
+
+/* Graceful: stops accepting and reading new requests, lets those that arrived finish and their replies leave until
+ * |deadline_ns|, then closes the connections. |drained| is called once, from the loop, when all are gone; |complete|
+ * says whether every request was answered. */
+typedef void (*duress_drained_fn)(void *context, bool complete);
+DURESS_API void duress_server_stop(struct duress_server *server, uint64_t deadline_ns, duress_drained_fn drained,
+                                   void *context);
+
+/* Closes everything at once, cancelling what runs, and frees. NULL is allowed. */
+DURESS_API void duress_server_free(struct duress_server *server);
+
+struct duress_server_counts {
+    uint64_t connections_accepted;
+    uint64_t connections_open;    /* now */
+    uint64_t connections_refused; /* over connections_max */
+    uint64_t arrivals;            /* well-formed requests */
+    uint64_t malformed;           /* frames that were none */
+    uint64_t replied;             /* replies and errors written to the end */
+    uint64_t cancelled;           /* requests whose peer went away before the reply */
+    uint64_t in_flight;           /* now */
+};
+DURESS_API struct duress_server_counts duress_server_counts(const struct duress_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
