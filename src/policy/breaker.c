@@ -32,9 +32,9 @@ static bool breaker_change(struct duress_breaker *breaker, uint64_t raw, struct 
 {
     struct breaker_word from = word_unpack(raw);
     next.generation = from.generation + 1;
+    duress__atomic_raise(&breaker->changed_ns, at_ns); /* first, so that the next change cannot be dated before */
     if (!breaker_swap(breaker, raw, next))
         return false;
-    duress__atomic_raise(&breaker->changed_ns, at_ns);
     struct duress_breaker_transition transition = {
         .at_ns = at_ns,
         .generation = next.generation,

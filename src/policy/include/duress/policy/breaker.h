@@ -35,11 +35,11 @@
  *
  * Threads: every function may be called from any thread at any time, but for duress_breaker_init(), and none ever
  * waits. The state, its generation, its count and the probes in flight are one 64-bit word that changes by compare and
- * swap; every atomic operation is sequentially consistent. Beside the word stand instants that only grow: the opening
- * and the end of each slot's lease. Who wants to change the word raises the instant *first*, so that whoever sees the
- * new state sees an instant that belongs to it. A thread that raised it and then lost the swap read the old state
- * before the winner's swap, and so had an instant that is not later than that swap: the opening is never dated after it
- * happened.
+ * swap; every atomic operation is sequentially consistent. Beside the word stand instants that only grow: the last
+ * opening, the last change, the end of each slot's lease. Who wants to change the word raises the instant *first*, so
+ * that whoever sees the new state sees an instant that belongs to it, or a later one. A thread that raised it and then
+ * lost the swap had read the old state before the winner's swap, and so came with an instant that is not later than
+ * that swap: however threads meet, no opening and no lease is dated after it happened.
  *
  * On a closed circuit without recent failures acquire and report are one load and one addition each. The consecutive
  * mode is lock-free throughout. In the rate modes acquire is too, and so are reports on a circuit that is not closed. A
