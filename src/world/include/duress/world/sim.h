@@ -114,9 +114,11 @@ enum duress_sim_name_fault {
 };
 struct duress_sim_name {
     enum duress_sim_name_fault fault;
-    uint64_t delay_ns; /* before the answer */
-    struct duress_address wrong;
-    uint32_t fault_count; /* the fault ends after so many questions; 0: it stays */
+    uint64_t delay_ns;             /* before the answer */
+    struct duress_address wrong;   /* what DURESS_SIM_NAME_WRONG answers */
+    uint32_t fault_count;          /* the fault ends after so many questions; 0: it stays */
+    struct duress_address address; /* the answer when there is no fault (any more); family NONE: the host of that name,
+                                      or not found */
 };
 /* What the name server says of |name| from now on. Names of hosts resolve until told otherwise; others are not found.
  */
