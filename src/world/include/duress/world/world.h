@@ -22,6 +22,7 @@
 #include <duress/allocator.h>
 #include <duress/error.h>
 #include <duress/export.h>
+#include <duress/later.h>
 #include <duress/prng.h>
 #include <duress/slice.h>
 #include <duress/time.h>
@@ -61,29 +62,12 @@ DURESS_API void duress_world_disarm(struct duress_world *world, struct duress_ti
 
 /* --- later --- */
 
-typedef void (*duress_later_fn)(void *context);
-
-/* A call to be made soon, in the owner's memory. Initialise with {.fn = …, .context = …}. */
-struct duress_later {
-    duress_later_fn fn;
-    void *context;
-    struct duress_later *next;     /* private */
-    struct duress_later *previous; /* private; NULL when not queued */
-};
-
 /* Queues |later| to be called, once, after the callback that runs now has returned (or on the loop's next turn), before
  * time passes and before any input is looked at. First in, first out. Queued already: nothing. Cannot fail. */
 DURESS_API void duress_world_defer(struct duress_world *world, struct duress_later *later);
 
 /* Takes it out of the queue; nothing where it is not queued. */
 DURESS_API void duress_world_undefer(struct duress_world *world, struct duress_later *later);
-
-/* A call to be made on the world's thread, from any thread, in the owner's memory. Initialise as above. */
-struct duress_post {
-    duress_later_fn fn;
-    void *context;
-    struct duress_post *next; /* private */
-};
 
 /* Hands |post| to the world's thread. It must not be posted again before it was called. Thread-safe, cannot fail. */
 DURESS_API void duress_world_post(struct duress_world *world, struct duress_post *post);
