@@ -58,11 +58,14 @@ int duress_buffer_reserve(struct duress_buffer *buffer, size_t count, uint8_t **
     if (length > buffer->bytes_max || count > buffer->bytes_max - length)
         return DURESS_E_TOO_LARGE;
     if (buffer->data == NULL || count > buffer->capacity - buffer->end) {
-        /* Bytes move only over at least as many dead ones, so that each byte is moved a bounded number of times. */
-        if (buffer->data != NULL && buffer->begin >= length && length + count <= buffer->capacity) {
+        /* Either at least as many bytes were consumed as have to be moved, or as much room is won as new memory would
+         * bring: so the cost of moving is spread over the bytes that come and go. */
+        size_t needed = length + count;
+        bool roomy = needed <= buffer->capacity && (buffer->begin >= length || needed + needed / 2 <= buffer->capacity);
+        if (buffer->data != NULL && roomy) {
             buffer_move_to_front(buffer);
         } else {
-            int code = buffer_grow(buffer, length + count);
+            int code = buffer_grow(buffer, needed);
             if (code != DURESS_OK)
                 return code;
         }
