@@ -7,18 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TEXT_OF_ALL_KINDS                                                                                              \
+    "{\"payload\":{\"message\":{\"metadata\":{\"a\":[1,-2.5e+10,true,false,null,{\"b\":\"\\u20ac\"}]},\"content\":"    \
+    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\",\"role\":\"u\\u0073er\"}},"      \
+    "\"id\":\"\xc3\xa9\",\"type\":\"response\",\"version\":\"1.0\"}"
+
+#define TEXT_WITH_SPACE                                                                                                \
+    "{ \"version\" : \"1.0\" , \"type\" : \"request\" , \"id\" : \"i\" , \"payload\" : { \"method\" : \"process\" , "  \
+    "\"message\" : { \"role\" : \"user\" , \"content\" : [ 0 , { } , [ ] ] } } }"
+
 static const char *const texts[] = {
-    EXAMPLE_REQUEST,
-    EXAMPLE_RESPONSE,
-    EXAMPLE_ERROR,
-    EXAMPLE_ERROR_NESTED,
-    EXAMPLE_STREAM_CHUNK,
-    EXAMPLE_STREAM_END,
-    "{\"payload\":{\"message\":{\"metadata\":{\"a\":[1,-2.5e+10,true,false,null,{\"b\":\"\\u20ac\"}]},\"content\":"
-    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\",\"role\":\"u\\u0073er\"}},"
-    "\"id\":\"\xc3\xa9\",\"type\":\"response\",\"version\":\"1.0\"}",
-    "{ \"version\" : \"1.0\" , \"type\" : \"request\" , \"id\" : \"i\" , \"payload\" : { \"method\" : \"process\" , "
-    "\"message\" : { \"role\" : \"user\" , \"content\" : [ 0 , { } , [ ] ] } } }",
+    EXAMPLE_REQUEST,      EXAMPLE_RESPONSE,   EXAMPLE_ERROR,     EXAMPLE_ERROR_NESTED,
+    EXAMPLE_STREAM_CHUNK, EXAMPLE_STREAM_END, TEXT_OF_ALL_KINDS, TEXT_WITH_SPACE,
 };
 
 #define TEXT_COUNT (sizeof texts / sizeof texts[0])
