@@ -6,7 +6,7 @@
 #include "envelope_private.h"
 
 #include "json_scan.h"
-#include "timestamp.h"
+#include "instant.h"
 
 /* The members of the grammar, each level's in one run, so that a level that comes twice can be forgotten at once. */
 enum member {
@@ -186,7 +186,7 @@ static bool instant_optional(struct decoder *decoder, enum member member, uint64
         return false;
     if (text.length == 0)
         return true;
-    return duress__timestamp_parse(text, ns) || judge_refuse(decoder, field, reason);
+    return duress__instant_parse(text, ns) || judge_refuse(decoder, field, reason);
 }
 
 static bool message_judge(struct decoder *decoder, struct duress_envelope *envelope)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "text_run.h"
-#include "timestamp.h"
+#include "instant.h"
 
 /* More than the fixed text of any envelope: keys, punctuation, two timestamps, the longest type. */
 #define SKELETON_BYTES_MAX 320
@@ -162,12 +162,12 @@ static void write_object(struct writer *writer, struct duress_slice text, uint32
 
 static void write_instant(struct writer *writer, uint64_t ns)
 {
-    if (!writer_room(writer, TIMESTAMP_BYTES + 2))
+    if (!writer_room(writer, INSTANT_BYTES + 2))
         return;
     writer->at[0] = '"';
-    duress__timestamp_format(ns, writer->at + 1);
-    writer->at[TIMESTAMP_BYTES + 1] = '"';
-    writer->at += TIMESTAMP_BYTES + 2;
+    duress__instant_format(ns, writer->at + 1);
+    writer->at[INSTANT_BYTES + 1] = '"';
+    writer->at += INSTANT_BYTES + 2;
 }
 
 static void write_message(struct writer *writer, const struct duress_envelope *envelope)

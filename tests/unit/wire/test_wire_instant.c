@@ -7,14 +7,14 @@
 #include <string.h>
 #include <time.h>
 
-#include <timestamp.h>
+#include <instant.h>
 
 #define SECOND UINT64_C(1000000000)
 
 static void expect(const char *text, uint64_t expected_ns)
 {
     uint64_t ns = 1;
-    if (!duress__timestamp_parse(duress_slice_text(text), &ns))
+    if (!duress__instant_parse(duress_slice_text(text), &ns))
         fail_msg("%s is refused", text);
     if (ns != expected_ns)
         fail_msg("%s is read as %llu", text, (unsigned long long)ns);
@@ -51,8 +51,8 @@ static void every_number_of_fraction_digits(void **state)
         text[length + 1] = '\0';
     }
     uint64_t ns;
-    assert_false(duress__timestamp_parse(duress_slice_text("1970-01-01T00:00:00.0000000000Z"), &ns));
-    assert_false(duress__timestamp_parse(duress_slice_text("1970-01-01T00:00:00.Z"), &ns));
+    assert_false(duress__instant_parse(duress_slice_text("1970-01-01T00:00:00.0000000000Z"), &ns));
+    assert_false(duress__instant_parse(duress_slice_text("1970-01-01T00:00:00.Z"), &ns));
 }
 
 static void ends_of_the_range_saturate(void **state)
@@ -109,10 +109,10 @@ static void what_is_no_timestamp(void **state)
     };
     uint64_t ns;
     for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
-        if (duress__timestamp_parse(duress_slice_text(texts[index]), &ns))
+        if (duress__instant_parse(duress_slice_text(texts[index]), &ns))
             fail_msg("\"%s\" is accepted", texts[index]);
     }
-    assert_false(duress__timestamp_parse(duress_slice_bytes("2026-01-15\0"
+    assert_false(duress__instant_parse(duress_slice_bytes("2026-01-15\0"
                                                             "09:30:00Z",
                                                             20),
                                          &ns));
@@ -120,14 +120,14 @@ static void what_is_no_timestamp(void **state)
 
 static void format_check(uint64_t ns)
 {
-    uint8_t text[TIMESTAMP_BYTES];
+    uint8_t text[INSTANT_BYTES];
     char expected[64];
     struct tm civil;
     time_t seconds = (time_t)(ns / SECOND);
     assert_non_null(gmtime_r(&seconds, &civil));
     snprintf(expected, sizeof expected, "%04d-%02d-%02dT%02d:%02d:%02d.%06uZ", civil.tm_year + 1900, civil.tm_mon + 1,
              civil.tm_mday, civil.tm_hour, civil.tm_min, civil.tm_sec, (unsigned)(ns % SECOND / 1000));
-    duress__timestamp_format(ns, text);
+    duress__instant_format(ns, text);
     test_slice_assert(duress_slice_bytes(text, sizeof text), expected);
     expect(expected, ns / 1000 * 1000);
 }
@@ -155,7 +155,7 @@ static void every_month_and_day_of_four_kinds_of_year(void **state)
         snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", civil.tm_year + 1900, civil.tm_mon + 1, civil.tm_mday);
         time_t seconds = timegm(&again);
         bool real = again.tm_year == civil.tm_year && again.tm_mon == civil.tm_mon && again.tm_mday == civil.tm_mday;
-        if (duress__timestamp_parse(duress_slice_text(text), &ns) != real)
+        if (duress__instant_parse(duress_slice_text(text), &ns) != real)
             fail_msg("%s is judged wrongly", text);
         if (real)
             assert_int_equal(ns, (uint64_t)seconds * SECOND);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "timestamp.h"
+#include "instant.h"
 
 #include <string.h>
 
@@ -141,7 +141,7 @@ static bool offset_read(struct duress_slice *text, int64_t *offset_seconds)
     return text->length == 0;
 }
 
-bool duress__timestamp_parse(struct duress_slice text, uint64_t *ns)
+bool duress__instant_parse(struct duress_slice text, uint64_t *ns)
 {
     int64_t days;
     unsigned clock_seconds;
@@ -167,13 +167,13 @@ static uint8_t *digits_write(uint8_t *at, uint32_t value, unsigned count)
     return at + count;
 }
 
-void duress__timestamp_format(uint64_t ns, uint8_t text[TIMESTAMP_BYTES])
+void duress__instant_format(uint64_t ns, uint8_t text[INSTANT_BYTES])
 {
     uint64_t seconds = ns / SECOND_NS;
     uint32_t micros = (uint32_t)(ns % SECOND_NS / 1000);
     uint32_t of_day = (uint32_t)(seconds % (uint64_t)DAY_SECONDS);
     struct civil date = civil_from_days((uint32_t)(seconds / (uint64_t)DAY_SECONDS));
-    memcpy(text, "0000-00-00T00:00:00.000000Z", TIMESTAMP_BYTES);
+    memcpy(text, "0000-00-00T00:00:00.000000Z", INSTANT_BYTES);
     (void)digits_write(text, date.year, 4);
     (void)digits_write(text + 5, date.month, 2);
     (void)digits_write(text + 8, date.day, 2);
