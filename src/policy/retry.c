@@ -52,11 +52,13 @@ void duress_retry_init(struct duress_retry *retry, const struct duress_retry_opt
 /* The ceiling that follows |ceiling_ns|. Rounded up: a wait of one nanosecond grows too. */
 static uint64_t ceiling_next(const struct duress_retry_options *options, uint64_t ceiling_ns)
 {
-    if (ceiling_ns > DURESS_TIME_NEVER / options->multiplier_milli)
+    uint64_t multiplier = options->multiplier_milli;
+    uint64_t whole = ceiling_ns / 1000; /* taken apart, because the whole product would not fit */
+    uint64_t rest = ceiling_ns % 1000;
+    uint64_t grown_ns;
+    if (__builtin_mul_overflow(whole, multiplier, &grown_ns))
         return options->backoff_cap_ns;
-    uint64_t product = ceiling_ns * options->multiplier_milli;
-    uint64_t next_ns = product / 1000 + (product % 1000 != 0);
-    return duress_time_min(next_ns, options->backoff_cap_ns);
+    return duress_time_min(duress_time_add(grown_ns, (rest * multiplier + 999) / 1000), options->backoff_cap_ns);
 }
 
 /* Draws the next wait. */
