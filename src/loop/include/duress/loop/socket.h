@@ -51,12 +51,15 @@ struct duress_socket {
     struct duress_socket *all_previous;
     struct duress_socket *ready_next; /* those with something to say; NULL when not in the list */
     struct duress_socket *ready_previous;
-    uint8_t want;    /* of READABLE, WRITABLE */
-    uint8_t ready;   /* what is true now, and what is to be said once */
-    bool connecting; /* the connect has not ended yet */
-    bool watched;    /* of duress__socket_watch() */
-    bool shut;       /* FIN was sent */
-    bool fin_seen;   /* the peer's FIN has arrived, though bytes before it may lie unread */
+    uint8_t want;            /* of READABLE, WRITABLE */
+    uint8_t ready;           /* what is true now, and what is to be said once */
+    bool connecting;         /* the connect has not ended yet */
+    bool watched;            /* of duress__socket_watch() */
+    bool listens;            /* part of an acceptor */
+    bool shut;               /* FIN was sent, or will be once connected */
+    bool short_read_is_last; /* a read of less than was asked for has taken all: TCP, with neither FIN, RST nor urgent
+                                data seen */
+    bool ended_by_fin;       /* the peer's FIN came before its RST, so reads say END */
 };
 
 /* --- opening --- */
@@ -137,16 +140,18 @@ struct duress_acceptor {
     void *context;
     struct duress_timer resume;
     uint64_t pause_count; /* how often it ran out of descriptors or memory */
-    char *unix_path;      /* the socket file to remove at the end; NULL for TCP */
-    bool stopped;         /* by duress__acceptor_accept(…, false) */
+    char *unix_path;      /* the socket file to remove at the end, if it is still the same one; NULL for TCP */
+    uint64_t unix_device;
+    uint64_t unix_inode;
+    bool stopped; /* by duress__acceptor_accept(…, false) */
 };
 
 #define DURESS_ACCEPT_PAUSE_NS (UINT64_C(20) * 1000 * 1000)
 
-/* Listens on |address| (SO_REUSEADDR; IPv6 only where it is IPv6; a stale Unix socket file, one that nobody listens on,
- * is replaced, and the new one has mode 0600). |backlog| 0 means 511. Accepting begins at once. Out of descriptors or
- * memory it pauses for DURESS_ACCEPT_PAUSE_NS and tries again, while the connections wait in the kernel's queue.
- * ADDRESS_IN_USE, ADDRESS_UNAVAILABLE, PERMISSION, NO_DESCRIPTORS, NO_MEMORY, INVALID. */
+/* Listens on |address| (SO_REUSEADDR; [::] takes IPv4 as the machine is set up; a stale Unix socket file, one that
+ * nobody listens on, is replaced, and the new one has mode 0600). |backlog| 0 means 511. Accepting begins at once. Out
+ * of descriptors or memory it pauses for DURESS_ACCEPT_PAUSE_NS and tries again, while the connections wait in the
+ * kernel's queue. ADDRESS_IN_USE, ADDRESS_UNAVAILABLE, PERMISSION, NO_DESCRIPTORS, NO_MEMORY, INVALID. */
 DURESS_MUST_CHECK int duress__acceptor_listen(struct duress_loop *loop, struct duress_acceptor *acceptor,
                                               const struct sockaddr *address, socklen_t address_bytes, uint32_t backlog,
                                               duress_accepted_fn fn, void *context);
