@@ -6,13 +6,13 @@
 #ifndef DURESS_PROXY_PROXY_H
 #define DURESS_PROXY_PROXY_H
 
-#include <duress/loop/loop.h>
 #include <duress/toxic/link.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+struct duress_loop;  /* duress/loop/loop.h, or that of a live world */
 struct duress_proxy; /* opaque */
 
 struct duress_proxy_options {
@@ -30,14 +30,14 @@ struct duress_proxy_options {
 DURESS_API DURESS_MUST_CHECK int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options *options,
                                                   struct duress_proxy **proxy, struct duress_failure *why);
 
-/* Stops listening, closes all connections, frees. NULL is allowed. */
+/* Stops listening, closes all connections as close(2) does, frees. Its loop must still be there. NULL is allowed. */
 DURESS_API void duress_proxy_free(struct duress_proxy *proxy);
 
 /* The port it listens on; kept through down and up. */
 DURESS_API uint16_t duress_proxy_port(const struct duress_proxy *proxy);
 
-/* Applies to all open connections and all later ones. As duress_link_toxic_*: INVALID, NO_MEMORY (then nothing changed
- * for later connections, and links that could not take it are reset). */
+/* Applies to all open connections and all later ones. As duress_link_toxic_*: INVALID, NO_MEMORY; then nothing changed.
+ * An open connection that has no memory for the change is reset, and the change holds for the others. */
 DURESS_API int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic *toxic,
                                       struct duress_failure *why);
 DURESS_API int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_toxic *toxic,
