@@ -93,6 +93,10 @@ int duress__envelope_object_check(struct duress_slice text, const struct duress_
         duress__envelope_diagnose(diagnostics, scan.defect, (size_t)(scan.place - scan.start), scan.reason);
         return scan.code;
     }
+    if (text.data[text.length - 1] != '}') {
+        duress__envelope_diagnose(diagnostics, DURESS_DEFECT_FIELD, text.length, "white space after the object");
+        return DURESS_E_MALFORMED;
+    }
     return DURESS_OK;
 }
 

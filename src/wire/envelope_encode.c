@@ -9,7 +9,8 @@
 /* More than the fixed text of any envelope: keys, punctuation, two timestamps, the longest type. */
 #define SKELETON_BYTES_MAX 320
 
-/* Appends to a buffer, straight into its room; after a failure it does nothing more. */
+/* Appends to a buffer, straight into its room. The first failure is kept, and what is written after it is dropped with
+ * the rest at the end. */
 struct writer {
     struct duress_buffer *buffer;
     uint8_t *room; /* reserved last; what is written from here to |at| is not committed yet */
@@ -46,10 +47,8 @@ static bool writer_grow(struct writer *writer, size_t count)
     duress_buffer_commit(writer->buffer, (size_t)(writer->at - writer->room));
     writer->room = writer->at;
     int code = duress_buffer_reserve(writer->buffer, count, &writer->room);
-    if (code != DURESS_OK) {
-        writer->end = writer->at;
+    if (code != DURESS_OK)
         return writer_fail(writer, code, code == DURESS_E_TOO_LARGE ? "buffer is full" : "out of memory");
-    }
     writer->at = writer->room;
     writer->end = writer->room + count;
     return true;
@@ -119,8 +118,6 @@ static void write_escape(struct writer *writer, uint8_t byte)
 /* |text| as a JSON string; |refusal| is said of what is no UTF-8. */
 static void write_string(struct writer *writer, struct duress_slice text, const char *refusal)
 {
-    if (text.length > writer->limits->string_bytes_max)
-        (void)writer_fail(writer, DURESS_E_TOO_LARGE, "string too long");
     WRITE_LITERAL(writer, "\"");
     size_t before = writer_length(writer);
     const uint8_t *at = text.data;

@@ -72,6 +72,26 @@ static void consumed_room_is_used_again(void **state)
     duress_buffer_close(&buffer);
 }
 
+/* To move nearly all bytes for the little room that a few consumed ones left would cost more with each append. */
+static void full_queue_grows_rather_than_moves(void **state)
+{
+    (void)state;
+    struct test_allocator test;
+    struct duress_buffer buffer;
+    static const uint8_t bytes[256];
+    test_allocator_init(&test);
+    duress_buffer_init(&buffer, 0, &test.allocator);
+    assert_int_equal(duress_buffer_append(&buffer, duress_slice_bytes(bytes, 160)), DURESS_OK);
+    assert_int_equal(duress_buffer_append(&buffer, duress_slice_bytes(bytes, 90)), DURESS_OK);
+    assert_int_equal(test.calls, 1);
+    duress_buffer_consume(&buffer, 1);
+    assert_int_equal(duress_buffer_append(&buffer, duress_slice_bytes(bytes, 7)), DURESS_OK);
+    assert_int_equal(test.calls, 2);
+    assert_int_equal(duress_buffer_length(&buffer), 256);
+    duress_buffer_close(&buffer);
+    assert_int_equal(test.live_count, 0);
+}
+
 static void memory_stays_below_twice_the_length(void **state)
 {
     (void)state;
@@ -161,10 +181,15 @@ static void truncate_trim_and_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_buffer_has_no_memory),    cmocka_unit_test(queue_equals_a_plain_array),
-        cmocka_unit_test(consumed_room_is_used_again),   cmocka_unit_test(memory_stays_below_twice_the_length),
-        cmocka_unit_test(length_is_limited_exactly),     cmocka_unit_test(without_a_limit_an_absurd_count_is_refused),
-        cmocka_unit_test(failed_growth_changes_nothing), cmocka_unit_test(truncate_trim_and_close),
+        cmocka_unit_test(empty_buffer_has_no_memory),
+        cmocka_unit_test(queue_equals_a_plain_array),
+        cmocka_unit_test(consumed_room_is_used_again),
+        cmocka_unit_test(full_queue_grows_rather_than_moves),
+        cmocka_unit_test(memory_stays_below_twice_the_length),
+        cmocka_unit_test(length_is_limited_exactly),
+        cmocka_unit_test(without_a_limit_an_absurd_count_is_refused),
+        cmocka_unit_test(failed_growth_changes_nothing),
+        cmocka_unit_test(truncate_trim_and_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

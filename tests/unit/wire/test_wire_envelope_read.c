@@ -225,6 +225,12 @@ static void of_a_key_given_twice_the_last_counts(void **state)
     test_slice_assert(envelope->role, "user");
     test_slice_assert(envelope->content, "new");
     test_slice_assert(envelope->metadata, "{}"); /* the earlier message's went with it */
+    accept(fixture, response(fixture, "{\"role\":\"a\",\"content\":\"a\",\"metadata\":{\"a\":1},"
+                                      "\"timestamp\":\"2026-01-15T09:30:00Z\"},"
+                                      "\"message\":{\"role\":\"b\",\"content\":\"b\"}"));
+    test_slice_assert(envelope->role, "b");
+    test_slice_assert(envelope->metadata, "{}");
+    assert_int_equal(envelope->message_timestamp_ns, 0);
     refuse(fixture, response(fixture, "{\"role\":\"u\",\"content\":\"c\"},\"message\":null"), DURESS_DEFECT_FIELD);
     refuse(fixture, response(fixture, "{\"role\":\"u\",\"content\":\"c\"},\"message\":{\"role\":\"u\"}"),
            DURESS_DEFECT_FIELD);
@@ -298,6 +304,42 @@ static void bad_strings_are_refused(void **state)
         refuse(fixture, content(fixture, bad[index]), DURESS_DEFECT_SYNTAX);
     refuse(fixture, "{\"version\":\"1.0\",\"\\ud800\":1}", DURESS_DEFECT_SYNTAX);
     refuse(fixture, "{\"version\":\"1.0\",\"\xff\":1}", DURESS_DEFECT_SYNTAX);
+}
+
+/* Eight bytes are looked at together: whatever the byte and its place among them, it must be judged alike. */
+static void every_byte_at_every_place_of_a_word(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int byte = 0; byte < 256; byte++) {
+        for (int place = 0; place < 17; place++) {
+            const char *text = content(fixture, "\"aaaaaaaaaaaaaaaaaaaaaaaaa\"");
+            char *run = strstr(fixture->text, "aaaaaaaa");
+            size_t length = strlen(text);
+            run[place] = (char)byte;
+            int code = duress_envelope_decode(duress_slice_bytes(text, length), NULL, &fixture->scratch,
+                                              &fixture->envelope, &fixture->diagnostics);
+            bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            if (code != (plain ? DURESS_OK : DURESS_E_MALFORMED))
+                fail_msg("byte %02x at place %d gives %d", (unsigned)byte, place, code);
+            if (plain)
+                assert_true(duress_slice_equal(fixture->envelope.content, duress_slice_bytes(run, 25)));
+        }
+    }
+}
+
+static void every_byte_after_a_backslash(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int byte = 0; byte < 256; byte++) {
+        const char *text = content(fixture, "\"\\?0041\"");
+        size_t length = strlen(text);
+        *strchr(fixture->text, '?') = (char)byte;
+        int code = duress_envelope_decode(duress_slice_bytes(text, length), NULL, &fixture->scratch, &fixture->envelope,
+                                          &fixture->diagnostics);
+        bool known = byte != 0 && strchr("\"\\/bfnrtu", byte) != NULL;
+        if (code != (known ? DURESS_OK : DURESS_E_MALFORMED))
+            fail_msg("backslash and %02x give %d", (unsigned)byte, code);
+    }
 }
 
 static void content_that_is_no_string_is_its_json_text(void **state)
@@ -483,6 +525,8 @@ int main(void)
         TEST(of_a_key_given_twice_the_last_counts),
         TEST(every_escape),
         TEST(bad_strings_are_refused),
+        TEST(every_byte_at_every_place_of_a_word),
+        TEST(every_byte_after_a_backslash),
         TEST(content_that_is_no_string_is_its_json_text),
         TEST(optional_members_may_be_missing_or_null),
         TEST(members_of_other_types_are_not_judged),

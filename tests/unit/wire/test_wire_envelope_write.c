@@ -240,8 +240,8 @@ static void what_must_not_go_out_is_refused(void **state)
     bad.error_code = duress_slice_text("C");
     bad.error_message = bad_text;
     refuse(&bad, DURESS_E_INVALID);
-    static const char *const objects[] = {"[]",   "{", "{}}", "null", "7", " ", "{\"a\":NaN}", "{\"a\":\"\xff\"}",
-                                          "{a:1}"};
+    static const char *const objects[] = {"[]",    "{",  "{}}", "null", "7", " ", "{\"a\":NaN}", "{\"a\":\"\xff\"}",
+                                          "{a:1}", "x}", " {}", "{} "};
     for (size_t index = 0; index < sizeof objects / sizeof objects[0]; index++) {
         bad = good;
         bad.metadata = duress_slice_text(objects[index]);

@@ -164,6 +164,8 @@ static void default_limit_is_ten_mebibytes(void **state)
     assert_int_equal(reader_feed(&reader, "\x00\xa0\x00\x00", 4, &frame), DURESS_E_AGAIN);
     duress_frame_reader_close(&reader);
     assert_int_equal(reader_feed(&reader, "\x00\xa0\x00\x01", 4, &frame), DURESS_E_MALFORMED);
+    duress_frame_reader_close(&reader);
+    assert_int_equal(reader_feed(&reader, "\x01\x00\x00\x00", 4, &frame), DURESS_E_MALFORMED);
     duress_frame_reader_init(&reader, SIZE_MAX, NULL);
     assert_int_equal(reader_feed(&reader, "\xff\xff\xff\xff", 4, &frame), DURESS_E_AGAIN);
     duress_frame_reader_close(&reader);

@@ -113,9 +113,9 @@ static void what_is_no_timestamp(void **state)
             fail_msg("\"%s\" is accepted", texts[index]);
     }
     assert_false(duress__instant_parse(duress_slice_bytes("2026-01-15\0"
-                                                            "09:30:00Z",
-                                                            20),
-                                         &ns));
+                                                          "09:30:00Z",
+                                                          20),
+                                       &ns));
 }
 
 static void format_check(uint64_t ns)
@@ -150,7 +150,7 @@ static void every_month_and_day_of_four_kinds_of_year(void **state)
     for (int index = 0; index < 4 * 100 * 100; index++) {
         struct tm civil = {.tm_year = years[index % 4] - 1900, .tm_mon = index / 4 % 100 - 1, .tm_mday = index / 400};
         struct tm again = civil;
-        char text[32];
+        char text[64];
         uint64_t ns;
         snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", civil.tm_year + 1900, civil.tm_mon + 1, civil.tm_mday);
         time_t seconds = timegm(&again);

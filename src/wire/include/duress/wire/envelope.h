@@ -156,8 +156,9 @@ DURESS_API DURESS_MUST_CHECK int duress_envelope_encode_framed(const struct dure
                                                                struct duress_buffer *buffer,
                                                                struct duress_envelope_diagnostics *diagnostics);
 
-/* Whether |text| may go out as metadata or error details: the text of one JSON object within |limits| (NULL: the
- * defaults), counted as it stands three containers deep inside an envelope. DURESS_OK, DURESS_E_MALFORMED or
+/* Whether |text| may go out as metadata: the text of one JSON object, from its first brace to its last, within |limits|
+ * (NULL: the defaults) as it stands three containers deep inside an envelope. DURESS_E_INVALID for bad limits, else
+ * DURESS_OK, DURESS_E_MALFORMED or
  * DURESS_E_TRUNCATED, with the place in *diagnostics (NULL allowed). */
 DURESS_API DURESS_MUST_CHECK int duress_envelope_metadata_check(struct duress_slice text,
                                                                 const struct duress_envelope_limits *limits,
