@@ -118,21 +118,32 @@ uint8_t rig_byte(enum duress_direction direction, uint64_t offset)
     return (uint8_t)(counter >> (8 * (offset % 4)));
 }
 
+void rig_write_some(struct rig *rig, enum duress_direction direction, size_t bytes)
+{
+    struct duress_slice pending = duress_link_pending(rig->link, direction, rig->now_ns);
+    assert_in_range(bytes, 1, pending.length);
+    uint64_t offset = rig->link->pipes[direction].exit.first->offset;
+    assert_true(offset >= rig->next_offset[direction]);
+    assert_true(offset == rig->next_offset[direction] || rig->is_hole_allowed[direction]);
+    for (size_t i = 0; i < bytes && !rig->is_change_allowed[direction]; i++)
+        assert_int_equal(pending.data[i], rig_byte(direction, offset + i));
+    memcpy(rig->last_written, pending.data, bytes);
+    rig->last_written_bytes = bytes;
+    rig->written_bytes[direction] += bytes;
+    rig->next_offset[direction] = offset + bytes;
+    char text[24];
+    (void)snprintf(text, sizeof text, "%zu", bytes);
+    text_add(&rig->writes[direction], text, rig->now_ns);
+    duress_link_written(rig->link, direction, bytes, rig->now_ns);
+}
+
 static void rig_write(struct rig *rig, enum duress_direction direction)
 {
     for (;;) {
-        struct duress_slice pending = duress_link_pending(rig->link, direction, rig->now_ns);
-        if (pending.length == 0)
+        size_t bytes = duress_link_pending(rig->link, direction, rig->now_ns).length;
+        if (bytes == 0)
             return;
-        for (size_t i = 0; i < pending.length && !rig->is_hole_allowed[direction]; i++)
-            assert_int_equal(pending.data[i], rig_byte(direction, rig->written_bytes[direction] + i));
-        memcpy(rig->last_written, pending.data, pending.length);
-        rig->last_written_bytes = pending.length;
-        rig->written_bytes[direction] += pending.length;
-        char bytes[24];
-        (void)snprintf(bytes, sizeof bytes, "%zu", pending.length);
-        text_add(&rig->writes[direction], bytes, rig->now_ns);
-        duress_link_written(rig->link, direction, pending.length, rig->now_ns);
+        rig_write_some(rig, direction, bytes);
     }
 }
 

@@ -50,9 +50,11 @@ struct rig {
     struct duress_link *link;
     uint64_t now_ns;
     bool is_stalled[DURESS_DIRECTION_COUNT];
-    bool is_hole_allowed[DURESS_DIRECTION_COUNT]; /* bytes may be missing or changed: do not compare */
+    bool is_hole_allowed[DURESS_DIRECTION_COUNT];   /* bytes may be missing; the order is compared all the same */
+    bool is_change_allowed[DURESS_DIRECTION_COUNT]; /* bytes may be others than were pushed */
     uint64_t pushed_bytes[DURESS_DIRECTION_COUNT];
     uint64_t written_bytes[DURESS_DIRECTION_COUNT];
+    uint64_t next_offset[DURESS_DIRECTION_COUNT]; /* in the stream, behind what was written last */
     struct rig_text writes[DURESS_DIRECTION_COUNT];
     struct rig_text actions;
     uint8_t last_written[DURESS_LINK_CHUNK_BYTES_MAX]; /* the latest piece, for tests that look at bytes */
@@ -77,6 +79,8 @@ void rig_reset(struct rig *rig, enum duress_side side);
 void rig_add(struct rig *rig, struct duress_toxic toxic);
 void rig_update(struct rig *rig, struct duress_toxic toxic);
 void rig_remove(struct rig *rig, uint64_t id);
+/* A sink takes the first |bytes| of the piece that is pending, and no more. */
+void rig_write_some(struct rig *rig, enum duress_direction direction, size_t bytes);
 /* A sink begins to take bytes again. */
 void rig_unstall(struct rig *rig, enum duress_direction direction);
 

@@ -87,7 +87,7 @@ static void corrupt_flips_all_bits_at_the_given_offsets(void **unused)
     toxic.as.corrupt.offsets[2] = UINT64_MAX;
     struct duress_toxic toxics[] = {toxic_slicer(2, 4, 0, 0), toxic};
     rig_open(&rig, toxics, 2);
-    rig.is_hole_allowed[DURESS_DOWNSTREAM] = true;
+    rig.is_change_allowed[DURESS_DOWNSTREAM] = true;
     rig.is_stalled[DURESS_DOWNSTREAM] = true;
     rig_push(&rig, DURESS_DOWNSTREAM, 20);
     rig_push(&rig, DURESS_DOWNSTREAM, 20);
@@ -118,7 +118,8 @@ static void corrupt_counts_offsets_from_the_beginning_of_the_stream(void **unuse
     toxic.as.corrupt.offsets[0] = 3;
     toxic.as.corrupt.offsets[1] = 23;
     rig_add(&rig, toxic);
-    rig.is_hole_allowed[DURESS_DOWNSTREAM] = true;
+    rig.is_hole_allowed[DURESS_DOWNSTREAM] = true; /* for the rig, which did not see what was moved */
+    rig.is_change_allowed[DURESS_DOWNSTREAM] = true;
     rig_push(&rig, DURESS_DOWNSTREAM, 10);
     assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->bytes_corrupted, 1);
     assert_int_equal(rig.last_written[3], rig_byte(DURESS_DOWNSTREAM, 13) ^ 0xff);
@@ -133,7 +134,7 @@ static void corrupt_flips_single_bits_at_its_rate(void **unused)
     struct duress_toxic toxic = toxic_of(1, DURESS_TOXIC_CORRUPT);
     toxic.as.corrupt.rate_ppm = 10000;
     rig_open(&rig, &toxic, 1);
-    rig.is_hole_allowed[DURESS_DOWNSTREAM] = true;
+    rig.is_change_allowed[DURESS_DOWNSTREAM] = true;
     uint64_t changed = 0;
     unsigned bits_seen = 0;
     for (uint64_t sent = 0; sent < 32; sent++) {
@@ -161,7 +162,7 @@ static void corrupt_at_certainty_changes_every_byte(void **unused)
     toxic.as.corrupt.offset_count = 1;
     toxic.as.corrupt.offsets[0] = 50;
     rig_open(&rig, &toxic, 1);
-    rig.is_hole_allowed[DURESS_DOWNSTREAM] = true;
+    rig.is_change_allowed[DURESS_DOWNSTREAM] = true;
     rig_push(&rig, DURESS_DOWNSTREAM, 100);
     for (size_t i = 0; i < 100; i++)
         assert_int_not_equal(rig.last_written[i], rig_byte(DURESS_DOWNSTREAM, i));
