@@ -9,6 +9,10 @@
  * nobody is called back before process() has returned. Ends from later events go up the tree at once. So depth costs no
  * turn of the loop.
  *
+ * Who ends a call, passes it on or emits a chunk runs the code of those above: they may cancel other calls of the same
+ * agent and give back references to it. So an agent that does so from an event of its own holds a reference to itself
+ * meanwhile, and touches neither the call nor what belonged to it afterwards.
+ *
  * Abandoning a call (a timeout fired, the caller cancelled, a decision was made without it) calls cancel() of the
  * agents below, from the top down, at once; they stop their work, and their end callbacks never come. */
 #ifndef DURESS_AGENT_IMPLEMENT_H
@@ -39,10 +43,12 @@ struct duress_agent {
     const struct duress_allocator *allocator;
     size_t references;
     size_t in_flight_count;
+    struct duress_call_root *roots; /* private: calls of users in flight */
     char name[DURESS_AGENT_NAME_BYTES_MAX];
 };
 
-struct duress_call_root; /* private */
+struct duress_call_root;  /* private */
+struct duress_call_chunk; /* private */
 
 struct duress_call {
     /* For the agent that processes it. */
@@ -53,6 +59,7 @@ struct duress_call {
     bool streaming;           /* chunks are asked for */
     bool sent;                /* some byte of the request has reached a transport, here or in a child */
     bool chunk_emitted;       /* a chunk went up: nothing may be repeated any more */
+    bool expired;             /* in cancel(): given up because its time is over, not because nobody wants it any more */
     enum duress_origin stage; /* what the leaf is doing (NAME, CONNECT, SEND, RECEIVE, …), for messages */
     void *state;              /* the agent's own, from duress_call_allocate() */
 
@@ -63,9 +70,15 @@ struct duress_call {
     duress_chunk_fn on_chunk;
     void *context;
     uint64_t started_ns;
+    uint64_t ended_ns;
+    uint32_t child_count; /* children that have neither ended nor been abandoned */
     uint8_t phase;
+    bool chunk_lost; /* memory was out for a chunk that had to wait */
+    int error;
     struct duress_message *reply;
     struct duress_failure *failure;
+    struct duress_call_chunk *chunks; /* emitted inside process(): they wait for |later| */
+    struct duress_call_chunk **chunks_end;
     struct duress_later later;
 };
 
@@ -91,8 +104,15 @@ struct duress_child {
 DURESS_API DURESS_MUST_CHECK int duress_call_begin(struct duress_call *parent, const struct duress_child *child,
                                                    struct duress_call **call);
 
-/* Gives up a child that has not ended; it must not be touched afterwards. */
+/* Gives up a child that has not ended; it must not be touched afterwards. |expired| is passed on from its parent. */
 DURESS_API void duress_call_abandon(struct duress_call *child);
+
+/* The same because a limit passed: sets |expired| on all calls from |child| downwards. */
+DURESS_API void duress_call_expire(struct duress_call *child);
+
+/* Whether |call| has neither ended nor been given up: to be asked after duress_call_emit(), whose receiver may have
+ * cancelled. Only in the callback in which it was emitted; afterwards cancel() has told. */
+DURESS_API bool duress_call_is_live(const struct duress_call *call);
 
 /* Ends |call| with a reply, of which it takes a reference of its own. */
 DURESS_API void duress_call_reply(struct duress_call *call, struct duress_message *reply);
@@ -103,7 +123,7 @@ DURESS_API void duress_call_fail(struct duress_call *call, const struct duress_f
 /* Ends |call| as |result| of its child says. */
 DURESS_API void duress_call_pass(struct duress_call *call, const struct duress_result *result);
 
-/* Hands one chunk up. */
+/* Hands one chunk up, of which references are taken where it has to wait. Nothing where no chunks are asked for. */
 DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message *chunk);
 
 /* Some byte of the request has reached a transport (or a function has been called): from now on a failure may be
@@ -112,6 +132,13 @@ DURESS_API void duress_call_mark_sent(struct duress_call *call);
 
 /* What the leaf is doing now, for the messages of timeouts. Sets it on the parents too. */
 DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage);
+
+/* The same as words that follow "… passed": "while waiting for the reply". Never NULL. */
+DURESS_API const char *duress_call_stage_text(const struct duress_call *call);
+
+/* When |call| began. Children that are begun inside process() begin when their parent did: one clock for all of them.
+ */
+DURESS_API uint64_t duress_call_started_ns(const struct duress_call *call);
 
 #ifdef __cplusplus
 }
