@@ -17,15 +17,20 @@ struct uv_loop_s;
 struct duress_world_live_options {
     const struct duress_allocator *allocator; /* borrowed, outlives the world; NULL for the default */
     struct uv_loop_s *loop;   /* borrowed, outlives the world; the caller runs it. NULL: the world makes its own */
-    const char *name_servers; /* "127.0.0.1:5300,[::1]:53"; NULL: the machine's configuration */
-    uint64_t name_timeout_ns; /* for one try at one name server; 0 = 2 s. At least 1 ms */
-    uint32_t name_tries;      /* of each name server; 0 = 3 */
+    const char *name_servers; /* "127.0.0.1:5300,[::1]:53": these alone are asked, for names as they are given, without
+                                 search domains or the hosts file; NULL: the machine's configuration */
+    uint64_t name_timeout_ns; /* for one try at one name server, on the average, as the wait doubles from try to try;
+                                 0 = 2 s. 1 ms to 1 h */
+    uint32_t name_tries;      /* of each name server; 0 = 3. At most 10. NAME_SILENT comes after name_timeout_ns *
+                                 name_tries for each server, 6 s by default; at once where its port refuses */
     uint64_t seed;            /* of duress_world_prng(); 0: drawn from the machine */
 };
 
-/* Makes a live world. |options| may be NULL for the defaults. Returns in *world, free with duress_world_free() on the
- * same thread. DURESS_E_NO_MEMORY, DURESS_E_NO_DESCRIPTORS, DURESS_E_INVALID (a name server that is no address, a time
- * below its minimum), DURESS_E_SYSTEM. */
+/* Makes a live world. On a caller's loop it keeps that loop alive until it is freed; its last memory goes back to the
+ * allocator when that loop runs next. Numeric hosts and "localhost" are resolved without asking anybody. A Unix stream
+ * cannot be reset: its peer sees the end after duress_stream_abort(). |options| may be NULL for the defaults. Returns
+ * in *world, free with duress_world_free() on the same thread. DURESS_E_NO_MEMORY, DURESS_E_NO_DESCRIPTORS,
+ * DURESS_E_INVALID (a name server that is no address, a time below its minimum), DURESS_E_SYSTEM. */
 DURESS_API DURESS_MUST_CHECK int duress_world_live_new(const struct duress_world_live_options *options,
                                                        struct duress_world **world);
 
