@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of a run: what the parts of chaos/ and its two drivers share. */
+#ifndef DURESS_CHAOS_INTERNAL_H
+#define DURESS_CHAOS_INTERNAL_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include <duress/agent/remote.h>
+#include <duress/agent/server.h>
+#include <duress/chaos/chaos.h>
+
+/* --- the arrival log: written by the service, read by the test; in shared memory when the service is a process --- */
+
+#define CHAOS_LOG_ENTRIES_MAX 4096
+
+struct chaos_log_entry {
+    uint64_t at_ns;
+    uint64_t connection_number;
+    char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX];
+    _Atomic uint64_t ended_ns;
+    _Atomic bool cancelled;
+};
+
+struct chaos_log {
+    _Atomic uint64_t count; /* published after its entry is written */
+    _Atomic uint64_t cancelled_count;
+    struct chaos_log_entry entries[CHAOS_LOG_ENTRIES_MAX];
+};
+
+/* --- a service's inside: the same agent behind the same server in both worlds --- */
+
+struct chaos_service_config {
+    uint64_t reply_after_ns;
+    uint32_t slow_count;
+    uint32_t fail_count;
+    uint64_t reply_bytes;
+    uint32_t in_flight_max;
+};
+
+struct chaos_service_host; /* opaque: agent and server on one world */
+
+/* Serves on |address| in |world|, writing to |log| (both borrowed until close). */
+int chaos__service_host_open(struct duress_world *world, const struct chaos_service_config *config,
+                             struct chaos_log *log, const struct duress_address *address,
+                             struct chaos_service_host **host, struct duress_failure *why);
+struct duress_server *chaos__service_host_server(struct chaos_service_host *host);
+void chaos__service_host_close(struct chaos_service_host *host);
+
+/* --- one run --- */
+
+enum chaos_verdict {
+    CHAOS_PASSED = 0,
+    CHAOS_FAILED,
+    CHAOS_NOT_PROVEN,
+    CHAOS_SKIPPED,
+};
+
+#define CHAOS_MESSAGE_BYTES_MAX 1024
+#define CHAOS_TIMELINE_LINES_MAX 400
+#define CHAOS_TIMELINE_LINE_BYTES_MAX 112
+
+struct chaos_timeline_line {
+    uint64_t at_ns;
+    char text[CHAOS_TIMELINE_LINE_BYTES_MAX];
+};
+
+/* What a run leaves behind; a plain value that may lie in shared memory. */
+struct chaos_outcome {
+    enum chaos_verdict verdict;
+    uint64_t seed;
+    uint64_t virtual_ns;
+    uint64_t trace_hash; /* 0 when live */
+    uint64_t event_count;
+    char message[CHAOS_MESSAGE_BYTES_MAX]; /* the expectation and what was seen, or the reason for skipping */
+    uint32_t line_count;
+    uint32_t lines_dropped;
+    uint64_t started_ns; /* of the timeline */
+    struct chaos_timeline_line lines[CHAOS_TIMELINE_LINES_MAX];
+};
+
+struct chaos_relay; /* of the driver: a proxy, or a simulated relay */
+
+/* What differs between the worlds. Errors are DURESS_E_*; |why| always gets the reason. */
+struct chaos_driver {
+    const char *name;
+    bool is_live;
+    int (*open)(struct chaos *chaos, struct duress_failure *why);
+    void (*close)(struct chaos *chaos);
+    uint64_t (*slack_ns)(struct chaos *chaos);
+    /* After a run: fills the outcome's figures. */
+    void (*measure)(struct chaos *chaos, struct chaos_outcome *outcome);
+
+    int (*service_start)(struct chaos_service *service, struct duress_failure *why);
+    bool (*service_is_ready)(struct chaos_service *service);
+    void (*service_kill)(struct chaos_service *service);
+    /* Whether the last kill is shown by the world: the wait status, the host that is down. */
+    bool (*service_kill_is_shown)(struct chaos_service *service);
+    void (*service_free)(struct chaos_service *service);
+
+    int (*relay_open)(struct chaos_link *link, struct duress_failure *why);
+    void (*relay_free)(struct chaos_relay *relay);
+    struct duress_address (*relay_address)(struct chaos_relay *relay);
+    int (*relay_toxic_add)(struct chaos_relay *relay, const struct duress_toxic *toxic, struct duress_failure *why);
+    int (*relay_toxic_remove)(struct chaos_relay *relay, uint64_t id);
+    void (*relay_cut)(struct chaos_relay *relay);
+    void (*relay_down)(struct chaos_relay *relay);
+    int (*relay_up)(struct chaos_relay *relay);
+    int (*relay_silence)(struct chaos_relay *relay, bool silent);
+    void (*relay_visit)(struct chaos_relay *relay, duress_link_visit_fn fn, void *context);
+    struct duress_relay_counts (*relay_counts)(struct chaos_relay *relay);
+
+    int (*name_set)(struct chaos *chaos, const char *host, enum chaos_name_fault fault, uint32_t fault_count,
+                    const struct duress_address *address);
+    uint64_t (*name_questions)(struct chaos *chaos, const char *host);
+};
+
+extern const struct chaos_driver chaos__driver_live;
+extern const struct chaos_driver chaos__driver_sim;
+
+enum chaos_evidence_kind {
+    CHAOS_EVIDENCE_TOXIC,     /* the toxic |id| acted on some connection */
+    CHAOS_EVIDENCE_CUT,       /* an RST went out */
+    CHAOS_EVIDENCE_DOWN,      /* a connect was refused or a connection closed */
+    CHAOS_EVIDENCE_SILENCE,   /* a SYN vanished */
+    CHAOS_EVIDENCE_PARTITION, /* a SYN vanished or bytes were held */
+    CHAOS_EVIDENCE_KILL,      /* the child died of SIGKILL */
+    CHAOS_EVIDENCE_NAME,      /* the name server was asked */
+    CHAOS_EVIDENCE_SLOW,      /* a request was thought about for as long as ordered, or given up meanwhile */
+};
+
+/* Something that a test ordered and that must be shown to have happened. */
+struct chaos_evidence {
+    struct chaos_evidence *next;
+    enum chaos_evidence_kind kind;
+    struct chaos_link *link;
+    struct chaos_service *service;
+    struct duress_toxic toxic;
+    struct duress_relay_counts before;
+    uint64_t resets_before;
+    uint64_t closes_before;
+    bool removed; /* the toxic is gone */
+    bool shown;   /* settled early, while it could still be seen */
+    char host[64];
+};
+
+struct chaos_service {
+    struct chaos *chaos;
+    struct chaos_service *next;
+    char name[33];
+    struct chaos_service_config config;
+    struct chaos_log *log;         /* of the driver */
+    struct duress_address address; /* where it listens; the port stays through restarts */
+    void *driver_state;
+    uint32_t kills;
+};
+
+struct chaos_attempt_log {
+    struct chaos_attempt *items;
+    size_t count;
+    size_t capacity;
+};
+
+struct chaos_link {
+    struct chaos *chaos;
+    struct chaos_link *next;
+    struct chaos_service *service;
+    struct chaos_relay *relay;
+    struct duress_agent *agent; /* the plain one of chaos_link_agent() */
+    struct chaos_attempt_log attempts;
+    uint64_t attempts_ended;
+    uint64_t action_at_count;
+    chaos_link_action_fn action;
+    uint64_t ordered_ns;
+    enum chaos_partition partition;
+    uint64_t hold_ids[DURESS_DIRECTION_COUNT];
+    struct chaos_evidence *partition_evidence;
+    uint32_t number;
+};
+
+struct chaos_kept_agent {
+    struct chaos_kept_agent *next;
+    struct duress_agent *agent;
+    struct chaos_link *remote_of; /* not NULL: a remote agent of that link */
+};
+
+struct chaos_call {
+    struct chaos_call *next;
+    struct chaos *chaos;
+    struct duress_call *call; /* NULL once it has ended */
+    uint64_t deadline_ns;
+    bool ended;
+    struct chaos_answer answer;
+};
+
+struct chaos_alarm {
+    struct chaos_alarm *next;
+    struct duress_timer timer;
+    struct chaos *chaos;
+    duress_later_fn fn;
+    void *context;
+};
+
+struct chaos_heap {
+    struct duress_allocator allocator;
+    uint64_t live_count; /* blocks that are not freed yet */
+};
+
+struct chaos {
+    const struct chaos_test *test;
+    const struct chaos_driver *driver;
+    uint64_t seed;
+    struct chaos_heap heap;
+    struct duress_world *world;
+    void *driver_state;
+    struct duress_prng prng;
+    struct chaos_outcome *outcome;
+    jmp_buf end;
+    bool in_body; /* chaos__fail() may jump */
+    unsigned loop_depth;
+    uint64_t toxic_id_next;
+    uint32_t link_count;
+    struct chaos_service *services;
+    struct chaos_link *links;
+    struct chaos_kept_agent *agents;
+    struct chaos_call *calls;
+    struct chaos_alarm *alarms;
+    struct chaos_evidence *evidence;
+};
+
+/* Runs |test| once; |outcome| is filled whatever happens. */
+void chaos__run(const struct chaos_test *test, const struct chaos_driver *driver, uint64_t seed,
+                struct chaos_outcome *outcome);
+
+/* Ends the run as failed for a reason of the world (no memory, no port): jumps, unless in a callback. */
+void chaos__broken(struct chaos *chaos, const char *what, const struct duress_failure *why);
+
+/* Memory that is counted; fails the run where there is none. */
+void *chaos__allocate(struct chaos *chaos, size_t bytes);
+
+/* A wrapper of |inner| that records attempts in |link|. Takes a reference of its own. */
+int chaos__tap_new(struct chaos_link *link, struct duress_agent *inner, struct duress_agent **tap);
+
+struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evidence_kind kind, struct chaos_link *link,
+                                           struct chaos_service *service);
+/* The first evidence that is missing, or NULL. */
+struct chaos_evidence *chaos__evidence_missing(struct chaos *chaos);
+const char *chaos__evidence_text(const struct chaos_evidence *evidence);
+/* Whether |link|'s open connections hold bytes that were not passed on. */
+bool chaos__link_holds_bytes(struct chaos_link *link);
+
+/* All registered tests, in order of file and line. */
+struct chaos_test *chaos__tests(void);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The live driver: services are processes, links are proxies on real sockets, names are answered by a name server. */
+#include "launch.h"
+#include "name_server.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <duress/proxy/proxy.h>
+#include <duress/world/live.h>
+#include <duress/world/live_loop.h>
+
+/* What a busy machine may need to notice something. Upper bounds only: nothing may be early by a nanosecond. */
+#define LIVE_SLACK_NS (2 * DURESS_S)
+#define LIVE_NAME_TIMEOUT_NS (6 * DURESS_S)
+
+struct live_run {
+    struct name_server *names;
+    int descriptors_before;
+};
+
+struct live_service {
+    struct live_service_memory *memory;
+    int memory_fd;
+    pid_t pid;  /* 0: not running */
+    int status; /* of the last one that ended */
+};
+
+static struct duress_proxy *proxy_of(struct chaos_relay *relay)
+{
+    return (struct duress_proxy *)(void *)relay;
+}
+
+static struct live_run *run_of(struct chaos *chaos)
+{
+    return chaos->driver_state;
+}
+
+/* -1 where they cannot be counted. */
+static int descriptors_count(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL)
+        return -1;
+    int count = 0;
+    while (readdir(folder) != NULL)
+        count++;
+    (void)closedir(folder);
+    return count;
+}
+
+static int run_open_world(struct chaos *chaos, struct live_run *run)
+{
+    char name_servers[32];
+    int error = chaos__name_server_new(&chaos->heap.allocator, &run->names);
+    if (error != DURESS_OK)
+        return error;
+    (void)snprintf(name_servers, sizeof name_servers, "127.0.0.1:%u", (unsigned)chaos__name_server_port(run->names));
+    struct duress_world_live_options options = {
+        .allocator = &chaos->heap.allocator,
+        .name_servers = name_servers,
+        .name_timeout_ns = LIVE_NAME_TIMEOUT_NS,
+        .name_tries = 1,
+        .seed = chaos->seed + 1,
+    };
+    error = duress_world_live_new(&options, &chaos->world);
+    if (error == DURESS_OK)
+        error = chaos__name_server_serve(run->names, duress__world_live_loop(chaos->world));
+    return error;
+}
+
+static int run_open(struct chaos *chaos, struct duress_failure *why)
+{
+    (void)why;
+    int descriptors = descriptors_count();
+    struct live_run *run = duress_allocate_zeroed(&chaos->heap.allocator, 1, sizeof *run);
+    if (run == NULL)
+        return DURESS_E_NO_MEMORY;
+    run->descriptors_before = descriptors;
+    chaos->driver_state = run;
+    int error = run_open_world(chaos, run);
+    if (error == DURESS_OK)
+        return DURESS_OK;
+    chaos__name_server_free(run->names);
+    duress_world_free(chaos->world);
+    duress_release(&chaos->heap.allocator, run);
+    return error;
+}
+
+static void run_close(struct chaos *chaos)
+{
+    struct live_run *run = run_of(chaos);
+    int before = run->descriptors_before;
+    chaos__name_server_free(run->names);
+    duress_world_free(chaos->world);
+    duress_release(&chaos->heap.allocator, run);
+    int after = descriptors_count();
+    if (after == before || chaos->outcome->verdict != CHAOS_PASSED)
+        return;
+    chaos->outcome->verdict = CHAOS_FAILED;
+    (void)snprintf(chaos->outcome->message, sizeof chaos->outcome->message,
+                   "expected: no descriptor is left open; seen: %d before the run, %d after it", before, after);
+}
+
+static uint64_t run_slack_ns(struct chaos *chaos)
+{
+    (void)chaos;
+    return LIVE_SLACK_NS;
+}
+
+/* A service that died on its own is a failure of ours, whatever the test saw. */
+static void run_measure(struct chaos *chaos, struct chaos_outcome *outcome)
+{
+    for (struct chaos_service *service = chaos->services; service != NULL; service = service->next) {
+        struct live_service *state = service->driver_state;
+        if (state == NULL || state->pid == 0 || waitpid(state->pid, &state->status, WNOHANG) != state->pid)
+            continue;
+        state->pid = 0;
+        outcome->verdict = CHAOS_FAILED;
+        (void)snprintf(outcome->message, sizeof outcome->message,
+                       "expected: %s lives; seen: it ended by itself with wait status 0x%x", service->name,
+                       (unsigned)state->status);
+    }
+}
+
+/* --- services --- */
+
+static int service_begin(struct chaos_service *service, struct live_service *state, struct duress_failure *why)
+{
+    atomic_store(&state->memory->state, LIVE_SERVICE_STARTING);
+    state->memory->port = service->address.port;
+    int error = chaos__launch_service(state->memory_fd, &state->pid);
+    if (error != DURESS_OK)
+        duress_failure_set(why, (enum duress_error)error, DURESS_ORIGIN_NONE, "cannot start %s", service->name);
+    return error;
+}
+
+static int service_start(struct chaos_service *service, struct duress_failure *why)
+{
+    struct live_service *state = service->driver_state;
+    if (state != NULL)
+        return service_begin(service, state, why);
+    state = chaos__allocate(service->chaos, sizeof *state);
+    service->driver_state = state;
+    state->memory = chaos__live_memory_new(&state->memory_fd);
+    if (state->memory == NULL) {
+        duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_NONE, "no shared memory for %s", service->name);
+        return DURESS_E_NO_MEMORY;
+    }
+    state->memory->config = service->config;
+    service->log = &state->memory->log;
+    return service_begin(service, state, why);
+}
+
+static bool service_is_ready(struct chaos_service *service)
+{
+    struct live_service *state = service->driver_state;
+    uint32_t now = atomic_load(&state->memory->state);
+    if (now == LIVE_SERVICE_FAILED) {
+        struct duress_failure why;
+        duress_failure_set(&why, (enum duress_error)atomic_load(&state->memory->error), DURESS_ORIGIN_NONE, NULL);
+        chaos__broken(service->chaos, "start a service", &why);
+    }
+    if (now != LIVE_SERVICE_READY)
+        return false;
+    service->address = duress_address_loopback((uint16_t)atomic_load(&state->memory->listening_port));
+    return true;
+}
+
+static void service_kill(struct chaos_service *service)
+{
+    struct live_service *state = service->driver_state;
+    if (state->pid == 0)
+        return;
+    (void)kill(state->pid, SIGKILL);
+    while (waitpid(state->pid, &state->status, 0) < 0)
+        ; /* interrupted by a signal */
+    state->pid = 0;
+}
+
+static bool service_kill_is_shown(struct chaos_service *service)
+{
+    const struct live_service *state = service->driver_state;
+    return state->pid == 0 && WIFSIGNALED(state->status) && WTERMSIG(state->status) == SIGKILL;
+}
+
+static void service_free(struct chaos_service *service)
+{
+    struct live_service *state = service->driver_state;
+    if (state == NULL)
+        return;
+    service_kill(service);
+    chaos__live_memory_free(state->memory, state->memory_fd);
+    duress_release(&service->chaos->heap.allocator, state);
+}
+
+/* --- links --- */
+
+static int relay_open(struct chaos_link *link, struct duress_failure *why)
+{
+    char upstream[DURESS_ADDRESS_TEXT_BYTES_MAX];
+    struct duress_proxy_options options = {
+        .allocator = &link->chaos->heap.allocator,
+        .listen = "127.0.0.1:0",
+        .upstream = duress_address_format(&link->service->address, upstream, sizeof upstream),
+        .seed = duress_prng_mix(link->chaos->seed, link->number),
+    };
+    struct duress_proxy *proxy = NULL;
+    int error = duress_proxy_new(duress__world_live_loop(link->chaos->world), &options, &proxy, why);
+    link->relay = (struct chaos_relay *)(void *)proxy;
+    return error;
+}
+
+static void relay_free(struct chaos_relay *relay)
+{
+    duress_proxy_free(proxy_of(relay));
+}
+
+static struct duress_address relay_address(struct chaos_relay *relay)
+{
+    return duress_address_loopback(duress_proxy_port(proxy_of(relay)));
+}
+
+static int relay_toxic_add(struct chaos_relay *relay, const struct duress_toxic *toxic, struct duress_failure *why)
+{
+    return duress_proxy_toxic_add(proxy_of(relay), toxic, why);
+}
+
+static int relay_toxic_remove(struct chaos_relay *relay, uint64_t id)
+{
+    return duress_proxy_toxic_remove(proxy_of(relay), id);
+}
+
+static void relay_cut(struct chaos_relay *relay)
+{
+    duress_proxy_cut(proxy_of(relay));
+}
+
+static void relay_down(struct chaos_relay *relay)
+{
+    duress_proxy_down(proxy_of(relay));
+}
+
+static int relay_up(struct chaos_relay *relay)
+{
+    return duress_proxy_up(proxy_of(relay));
+}
+
+static int relay_silence(struct chaos_relay *relay, bool silent)
+{
+    return duress_proxy_silence(proxy_of(relay), silent);
+}
+
+static void relay_visit(struct chaos_relay *relay, duress_link_visit_fn fn, void *context)
+{
+    duress_proxy_visit(proxy_of(relay), fn, context);
+}
+
+static struct duress_relay_counts relay_counts(struct chaos_relay *relay)
+{
+    return duress_proxy_counts(proxy_of(relay));
+}
+
+/* --- names --- */
+
+static int name_set(struct chaos *chaos, const char *host, enum chaos_name_fault fault, uint32_t fault_count,
+                    const struct duress_address *address)
+{
+    return chaos__name_server_set(run_of(chaos)->names, host, fault, fault_count, address);
+}
+
+static uint64_t name_questions(struct chaos *chaos, const char *host)
+{
+    return chaos__name_server_questions(run_of(chaos)->names, host);
+}
+
+const struct chaos_driver chaos__driver_live = {
+    .name = "live",
+    .is_live = true,
+    .open = run_open,
+    .close = run_close,
+    .slack_ns = run_slack_ns,
+    .measure = run_measure,
+    .service_start = service_start,
+    .service_is_ready = service_is_ready,
+    .service_kill = service_kill,
+    .service_kill_is_shown = service_kill_is_shown,
+    .service_free = service_free,
+    .relay_open = relay_open,
+    .relay_free = relay_free,
+    .relay_address = relay_address,
+    .relay_toxic_add = relay_toxic_add,
+    .relay_toxic_remove = relay_toxic_remove,
+    .relay_cut = relay_cut,
+    .relay_down = relay_down,
+    .relay_up = relay_up,
+    .relay_silence = relay_silence,
+    .relay_visit = relay_visit,
+    .relay_counts = relay_counts,
+    .name_set = name_set,
+    .name_questions = name_questions,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The processes of live tests. A service under test is our own program, started anew with CHAOS_LAUNCH_COMMAND as its
+ * first argument, so that it shares nothing with the test but one piece of memory: what it shall do, where it listens,
+ * and its arrival log, which outlives its death by SIGKILL. */
+#ifndef DURESS_CHAOS_LAUNCH_H
+#define DURESS_CHAOS_LAUNCH_H
+
+#include <sys/types.h>
+
+#include "../internal.h"
+
+#define CHAOS_LAUNCH_COMMAND "_launch"
+
+enum live_service_state {
+    LIVE_SERVICE_STARTING = 0,
+    LIVE_SERVICE_READY,
+    LIVE_SERVICE_FAILED,
+};
+
+/* Shared between the test and the service's process. */
+struct live_service_memory {
+    struct chaos_service_config config;
+    uint16_t port; /* in: the port to use, 0 for any */
+    _Atomic uint32_t state;
+    _Atomic uint32_t listening_port;
+    _Atomic int error; /* where it FAILED */
+    struct chaos_log log;
+};
+
+/* Maps a fresh piece of memory, whose descriptor (close-on-exec) is in *fd. NULL where there is none. */
+struct live_service_memory *chaos__live_memory_new(int *fd);
+void chaos__live_memory_free(struct live_service_memory *memory, int fd);
+
+/* Starts the service's process on the memory behind |memory_fd|. It dies with the calling process. DURESS_E_*. */
+int chaos__launch_service(int memory_fd, pid_t *pid);
+
+/* The entrance of such a process: |argv| begins with CHAOS_LAUNCH_COMMAND. Returns its exit code. */
+int chaos__launch_main(int argc, char **argv);
+
+/* Gives the calling process a network of its own, with loopback up, where the kernel allows it. Says whether it did. */
+bool chaos__namespace_network(void);
+
+#endif

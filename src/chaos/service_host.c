@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of a service under test: an agent behind the framed server, with an arrival log. Live, it runs in a
+ * process of its own; simulated, on a host of its own. Same code, same bytes. */
+#include "internal.h"
+
+#include <string.h>
+
+#include <duress/agent/function.h>
+#include <duress/agent/implement.h>
+
+struct chaos_service_host {
+    struct duress_world *world;
+    struct chaos_service_config config;
+    struct chaos_log *log;
+    struct duress_agent *agent;
+    struct duress_server *server;
+    uint64_t arrival_index; /* of the arrival whose request the agent is asked next */
+    uint64_t request_count; /* since this process began */
+};
+
+struct service_request {
+    struct chaos_service_host *host;
+    struct duress_call *call;
+    struct duress_timer timer;
+    uint64_t arrival_index;
+    bool fails;
+};
+
+static struct chaos_log_entry *log_entry(struct chaos_log *log, uint64_t index)
+{
+    return index < CHAOS_LOG_ENTRIES_MAX ? &log->entries[index] : NULL;
+}
+
+static void service_arrived(void *context, const struct duress_arrival *arrival)
+{
+    struct chaos_service_host *host = context;
+    uint64_t index = atomic_load(&host->log->count);
+    struct chaos_log_entry *entry = log_entry(host->log, index);
+    host->arrival_index = index;
+    if (entry != NULL) {
+        entry->at_ns = arrival->at_ns;
+        entry->connection_number = arrival->connection_number;
+        atomic_store(&entry->ended_ns, 0);
+        atomic_store(&entry->cancelled, false);
+        size_t length = arrival->content.length;
+        length = length < sizeof entry->text - 1 ? length : sizeof entry->text - 1;
+        if (length > 0)
+            memcpy(entry->text, arrival->content.data, length);
+        entry->text[length] = '\0';
+    }
+    atomic_store(&host->log->count, index + 1);
+}
+
+static void request_log_end(struct service_request *request, bool cancelled)
+{
+    struct chaos_log *log = request->host->log;
+    struct chaos_log_entry *entry = log_entry(log, request->arrival_index);
+    if (cancelled)
+        atomic_fetch_add(&log->cancelled_count, 1);
+    if (entry == NULL)
+        return;
+    atomic_store(&entry->cancelled, cancelled);
+    atomic_store(&entry->ended_ns, duress_world_now_ns(request->host->world));
+}
+
+static void request_fail(struct service_request *request, enum duress_error code, const char *text)
+{
+    struct duress_failure failure;
+    duress_failure_set(&failure, code, DURESS_ORIGIN_AGENT, "%s", text);
+    duress_call_fail(request->call, &failure);
+}
+
+static int reply_new(const struct chaos_service_host *host, struct duress_message *request,
+                     struct duress_message **reply)
+{
+    const struct duress_allocator *allocator = duress_world_allocator(host->world);
+    struct duress_message_options options = {
+        .role = duress_slice_text("agent"),
+        .content = duress_message_content(request),
+        .timestamp_ns = duress_world_wall_ns(host->world),
+        .allocator = allocator,
+    };
+    if (host->config.reply_bytes == 0)
+        return duress_message_new(&options, reply);
+    uint8_t *bytes = duress_allocate(allocator, host->config.reply_bytes);
+    if (bytes == NULL)
+        return DURESS_E_NO_MEMORY;
+    for (uint64_t i = 0; i < host->config.reply_bytes; i++)
+        bytes[i] = (uint8_t)('a' + i % 26);
+    options.content = duress_slice_bytes(bytes, host->config.reply_bytes);
+    int error = duress_message_new(&options, reply);
+    duress_release(allocator, bytes);
+    return error;
+}
+
+static void request_answer(void *context)
+{
+    struct service_request *request = context;
+    struct duress_message *reply = NULL;
+    request_log_end(request, false);
+    if (request->fails) {
+        request_fail(request, DURESS_E_REMOTE, "ordered to fail");
+        return;
+    }
+    if (reply_new(request->host, request->call->request, &reply) != DURESS_OK) {
+        request_fail(request, DURESS_E_NO_MEMORY, "no memory for the reply");
+        return;
+    }
+    duress_call_reply(request->call, reply);
+    duress_message_unref(reply);
+}
+
+static void service_begin(void *context, struct duress_call *call)
+{
+    struct chaos_service_host *host = context;
+    struct service_request *request = duress_call_allocate(call, sizeof *request);
+    if (request == NULL) {
+        struct duress_failure failure;
+        duress_failure_set(&failure, DURESS_E_NO_MEMORY, DURESS_ORIGIN_AGENT, NULL);
+        duress_call_fail(call, &failure);
+        return;
+    }
+    *request = (struct service_request){.host = host, .call = call, .arrival_index = host->arrival_index};
+    call->state = request;
+    duress_timer_init(&request->timer, request_answer, request);
+    uint64_t number = host->request_count++;
+    request->fails = number < host->config.fail_count;
+    bool slow = host->config.slow_count == 0 || number < host->config.slow_count;
+    uint64_t think_ns = slow ? host->config.reply_after_ns : 0;
+    if (think_ns == 0)
+        request_answer(request);
+    else
+        duress_world_arm(host->world, &request->timer, duress_time_add(duress_world_now_ns(host->world), think_ns));
+}
+
+static void service_cancel(void *context, struct duress_call *call)
+{
+    struct chaos_service_host *host = context;
+    struct service_request *request = call->state;
+    duress_world_disarm(host->world, &request->timer);
+    request_log_end(request, true);
+}
+
+int chaos__service_host_open(struct duress_world *world, const struct chaos_service_config *config,
+                             struct chaos_log *log, const struct duress_address *address,
+                             struct chaos_service_host **host, struct duress_failure *why)
+{
+    const struct duress_allocator *allocator = duress_world_allocator(world);
+    struct chaos_service_host *made = duress_allocate_zeroed(allocator, 1, sizeof *made);
+    if (made == NULL)
+        return DURESS_E_NO_MEMORY;
+    made->world = world;
+    made->config = *config;
+    made->log = log;
+    int error = duress_function_async_new(world, "service", service_begin, service_cancel, made, &made->agent);
+    if (error == DURESS_OK) {
+        struct duress_server_options options = {
+            .world = world,
+            .agent = made->agent,
+            .address = *address,
+            .in_flight_max = config->in_flight_max,
+            .on_arrival = service_arrived,
+            .context = made,
+        };
+        error = duress_server_new(&options, &made->server, why);
+        duress_agent_unref(made->agent);
+    }
+    if (error != DURESS_OK) {
+        duress_release(allocator, made);
+        return error;
+    }
+    *host = made;
+    return DURESS_OK;
+}
+
+struct duress_server *chaos__service_host_server(struct chaos_service_host *host)
+{
+    return host->server;
+}
+
+void chaos__service_host_close(struct chaos_service_host *host)
+{
+    if (host == NULL)
+        return;
+    const struct duress_allocator *allocator = duress_world_allocator(host->world);
+    duress_server_free(host->server);
+    duress_release(allocator, host);
+}

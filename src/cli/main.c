@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The program duress: finds the command and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include <duress/chaos/chaos.h>
+
+#include "command.h"
+
+static const struct command commands[] = {
+    {"suite", "run the chaos suite: live and simulated, with a verdict", command_suite},
+    {"version", "print the version", command_version},
+    {"help", "print this text", command_help},
+};
+
+static void usage_print(FILE *out)
+{
+    (void)fprintf(out, "Usage: duress COMMAND [OPTION]...\n\nCommands:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        (void)fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    (void)fprintf(out, "\nduress COMMAND --help says more about a command.\n");
+}
+
+int command_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    usage_print(stdout);
+    return 0;
+}
+
+int command_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("duress %s\n", DURESS_VERSION);
+    return 0;
+}
+
+/* The runner's messages and replay commands name the program as it was typed. */
+int command_suite(int argc, char **argv)
+{
+    static char program[512];
+    (void)snprintf(program, sizeof program, "%s suite", argv[-1]);
+    argv[0] = program;
+    return chaos_main(argc, argv);
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strncmp(argv[1], "_launch", 7) == 0)
+        return chaos_main(argc, argv); /* a process of a live test; see chaos_main() */
+    if (argc < 2) {
+        usage_print(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct command *command = command_find(name);
+    if (command == NULL) {
+        (void)fprintf(stderr, "duress: '%s' given, no such command; 'duress help' lists them\n", name);
+        return 2;
+    }
+    return command->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The middleware under a failing network, rows N7 to N9 of the plan: timeout, retry and circuit breaker do what they
+ * say, in order and in time, as the service's arrival log shows. */
+#include <duress/chaos/chaos.h>
+
+#include <string.h>
+
+static bool link_is_idle(void *context)
+{
+    struct chaos_link *link = context;
+    return chaos_link_open_connections(link) == 0;
+}
+
+#define EXPECT_NOTHING_LEFT_OPEN(link) CHAOS_EXPECT(chaos_until(chaos, link_is_idle, link, chaos_slack_ns(chaos)))
+
+/* --- N7: timeout --- */
+
+static bool request_was_cancelled(void *context)
+{
+    struct chaos_service *service = context;
+    return chaos_service_cancelled(service) == 1;
+}
+
+CHAOS_TEST(timeout, fires_on_slow_reply, "N7: fires on time, cancels the work down to the service, frees everything")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 60 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
+    CHAOS_EXPECT_EQUAL(answer.failure.origin, DURESS_ORIGIN_TIMEOUT);
+    CHAOS_EXPECT(answer.failure.ambiguous);
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 300 * DURESS_MS);
+    EXPECT_NOTHING_LEFT_OPEN(link);
+    CHAOS_EXPECT_ARRIVALS(slow, 1);
+    CHAOS_EXPECT(chaos_until(chaos, request_was_cancelled, slow, chaos_slack_ns(chaos)));
+}
+
+CHAOS_TEST(timeout, leaves_fast_reply_alone, "N7: a reply inside the limit is untouched, and no timer is left behind")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = 100 * DURESS_MS);
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_timeout_options timeout = {.limit_ns = 5 * DURESS_S};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "one", 30 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "one");
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 100 * DURESS_MS);
+    chaos_pass(chaos, 1 * DURESS_S);
+    answer = chaos_ask(chaos, agent, "two", 30 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "two");
+
+    CHAOS_EXPECT_EQUAL(duress_timeout_counts(agent).succeeded, 2);
+    CHAOS_EXPECT_EQUAL(duress_timeout_counts(agent).timed_out, 0);
+    CHAOS_EXPECT_EQUAL(chaos_link_accepted(link), 1);
+}
+
+CHAOS_TEST(timeout, late_reply_reaches_nobody, "N7: the reply to a call that timed out is never given to the next one")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 400 * DURESS_MS, .slow_count = 1);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_timeout_options timeout = {.limit_ns = 200 * DURESS_MS};
+    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent_with(link, .connections_max = 1),
+                                             &(struct duress_stack_options){.timeout = &timeout});
+
+    struct chaos_answer first = chaos_ask(chaos, agent, "first", 30 * DURESS_S);
+    CHAOS_EXPECT_ERROR(first, DURESS_E_DEADLINE);
+    for (int i = 0; i < 5; i++) {
+        struct chaos_answer next = chaos_ask(chaos, agent, "next", 30 * DURESS_S);
+        CHAOS_EXPECT_REPLY(next, "next");
+        chaos_pass(chaos, 100 * DURESS_MS);
+    }
+    CHAOS_EXPECT_ARRIVALS(slow, 6);
+}
+
+CHAOS_TEST(timeout, late_reply_is_dropped_when_shared,
+           "N7: with many calls on one connection the late reply is dropped, and the others get their own")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 400 * DURESS_MS, .slow_count = 1);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_timeout_options timeout = {.limit_ns = 200 * DURESS_MS};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent_with(link, .connections_max = 1, .in_flight_max = 16),
+                    &(struct duress_stack_options){.timeout = &timeout});
+
+    struct chaos_call *late = chaos_begin(chaos, agent, "late", 30 * DURESS_S, false);
+    struct chaos_call *others[8];
+    chaos_pass(chaos, 20 * DURESS_MS);
+    for (size_t i = 0; i < 8; i++)
+        others[i] = chaos_begin(chaos, agent, (const char[2]){(char)('a' + i), '\0'}, 30 * DURESS_S, false);
+    for (size_t i = 0; i < 8; i++) {
+        struct chaos_answer answer = chaos_await(chaos, others[i]);
+        CHAOS_EXPECT_REPLY(answer, ((const char[2]){(char)('a' + i), '\0'}));
+    }
+    struct chaos_answer answer = chaos_await(chaos, late);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
+    chaos_pass(chaos, 1 * DURESS_S);
+    answer = chaos_ask(chaos, agent, "after", 30 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "after");
+    CHAOS_EXPECT_ARRIVALS(slow, 10);
+    CHAOS_EXPECT_EQUAL(chaos_link_accepted(link), 1);
+}
+
+CHAOS_TEST(timeout, call_deadline_is_never_lengthened,
+           "N7: the caller's deadline ends the call, whatever a layer allows")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 60 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_timeout_options timeout = {.limit_ns = 10 * DURESS_S};
+    struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 10 * DURESS_MS};
+    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
+                                             &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
+
+    struct chaos_answer answer = chaos_ask_idempotent(chaos, agent, "hello", 700 * DURESS_MS);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 700 * DURESS_MS);
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 1);
+    EXPECT_NOTHING_LEFT_OPEN(link);
+}
+
+/* --- N8: retry --- */
+
+static void expect_wait(struct chaos *chaos, struct chaos_link *link, uint64_t index, uint64_t wait_ns)
+{
+    struct chaos_attempt before = chaos_link_attempt(link, index);
+    struct chaos_attempt after = chaos_link_attempt(link, index + 1);
+    CHAOS_EXPECT_ON_TIME(after.started_ns, before.ended_ns, wait_ns);
+}
+
+CHAOS_TEST(retry, rides_out_refusals, "N8: succeeds after three refusals, with exactly the waits of the policy")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {
+        .attempts_max = 5, .backoff_ns = 100 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    chaos_link_down(link);
+    chaos_link_on_attempt_end(link, 3, chaos_link_up);
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
+
+    CHAOS_EXPECT_REPLY(answer, "hello");
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 4);
+    CHAOS_EXPECT_ARRIVALS(echo, 1);
+    expect_wait(chaos, link, 0, 100 * DURESS_MS);
+    expect_wait(chaos, link, 1, 200 * DURESS_MS);
+    expect_wait(chaos, link, 2, 400 * DURESS_MS);
+}
+
+CHAOS_TEST(retry, waits_are_capped, "N8: every wait is within the cap, the first one too")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {
+        .attempts_max = 4,
+        .backoff_ns = 5 * DURESS_S,
+        .backoff_cap_ns = 150 * DURESS_MS,
+        .jitter = DURESS_JITTER_NONE,
+    };
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    chaos_link_down(link);
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 60 * DURESS_S);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+    CHAOS_EXPECT_EQUAL(answer.failure.attempts, 4);
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 4);
+    for (uint64_t i = 0; i < 3; i++)
+        expect_wait(chaos, link, i, 150 * DURESS_MS);
+}
+
+CHAOS_TEST(retry, jitter_spreads_callers, "N8: with full jitter callers that failed together do not come back together")
+{
+    enum { CALLERS = 12 };
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {.attempts_max = 2, .backoff_ns = 400 * DURESS_MS};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    chaos_link_down(link);
+    struct chaos_call *calls[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++)
+        calls[i] = chaos_begin(chaos, agent, "hello", 30 * DURESS_S, false);
+    uint64_t earliest_ns = DURESS_TIME_NEVER;
+    uint64_t latest_ns = 0;
+    for (size_t i = 0; i < CALLERS; i++) {
+        struct chaos_answer answer = chaos_await(chaos, calls[i]);
+        CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+        uint64_t took_ns = answer.ended_ns - answer.started_ns;
+        CHAOS_EXPECT_AT_MOST(took_ns, 400 * DURESS_MS + chaos_slack_ns(chaos));
+        earliest_ns = took_ns < earliest_ns ? took_ns : earliest_ns;
+        latest_ns = took_ns > latest_ns ? took_ns : latest_ns;
+    }
+    /* Twelve uniform draws from 400 ms lie within 50 ms of each other less than once in ten thousand million runs. */
+    CHAOS_EXPECT_AT_LEAST(latest_ns - earliest_ns, 50 * DURESS_MS);
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 2 * CALLERS);
+}
+
+CHAOS_TEST(retry, stops_at_its_attempts, "N8: a dead service sees exactly the attempts, and the real error comes out")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    chaos_link_down(link);
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+    CHAOS_EXPECT_EQUAL(answer.failure.attempts, 3);
+    CHAOS_EXPECT(!answer.failure.ambiguous);
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 3);
+}
+
+CHAOS_TEST(retry, stops_at_its_budget, "N8: all callers together make no more retries than the budget has")
+{
+    enum { CALLERS = 10 };
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_budget budget;
+    struct duress_failure why;
+    struct duress_retry_budget_options budget_options = {.capacity = 4, .deposit_milli = 1};
+    CHAOS_EXPECT_EQUAL(duress_retry_budget_init(&budget, &budget_options, &why), DURESS_OK);
+    struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 50 * DURESS_MS};
+    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
+                                             &(struct duress_stack_options){.retry = &retry, .retry_budget = &budget});
+    chaos_link_down(link);
+    struct chaos_call *calls[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++)
+        calls[i] = chaos_begin(chaos, agent, "hello", 30 * DURESS_S, false);
+    for (size_t i = 0; i < CALLERS; i++) {
+        struct chaos_answer answer = chaos_await(chaos, calls[i]);
+        CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+    }
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), CALLERS + 4);
+    CHAOS_EXPECT_AT_LEAST(duress_retry_counts(agent).budget_refusals, 1);
+}
+
+CHAOS_TEST(retry, stops_at_the_deadline, "N8: does not sleep into the deadline: gives the real error before it")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {
+        .attempts_max = 10, .backoff_ns = 300 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    chaos_link_down(link);
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 5 * DURESS_S);
+
+    /* Attempts at 0, 0.3, 0.9, 2.1 and 4.5 s; the next one would be at 9.3 s. */
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+    CHAOS_EXPECT_AT_MOST(answer.ended_ns - answer.started_ns, 5 * DURESS_S);
+    CHAOS_EXPECT_AT_MOST(chaos_link_attempts(link), 5);
+    CHAOS_EXPECT_AT_LEAST(chaos_link_attempts(link), 4);
+}
+
+static void reset_twice(struct chaos *chaos, bool idempotent, uint64_t arrivals)
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 20 * DURESS_MS};
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    (void)chaos_link_cut_after(link, DURESS_DOWNSTREAM, 40, DURESS_CUT_RST);
+    chaos_link_on_attempt_end(link, 2, chaos_link_clear);
+
+    struct chaos_answer answer = chaos_await(chaos, chaos_begin(chaos, agent, "hello", 30 * DURESS_S, idempotent));
+
+    if (idempotent) {
+        CHAOS_EXPECT_REPLY(answer, "hello");
+    } else {
+        CHAOS_EXPECT_ERROR(answer, DURESS_E_RESET);
+        CHAOS_EXPECT(answer.failure.ambiguous);
+        CHAOS_EXPECT_EQUAL(answer.failure.attempts, 1);
+    }
+    CHAOS_EXPECT_ARRIVALS(echo, arrivals);
+    CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), arrivals);
+}
+
+CHAOS_TEST(retry, rides_out_resets_when_idempotent, "N8: an idempotent call is repeated after a reset in its reply")
+{
+    reset_twice(chaos, true, 3);
+}
+
+CHAOS_TEST(retry, never_repeats_what_may_have_run,
+           "N8: a call that is not idempotent is not repeated after an ambiguous end")
+{
+    reset_twice(chaos, false, 1);
+}
+
+CHAOS_TEST(retry, attempt_timeouts_are_retried, "N8: a timed-out attempt of an idempotent call is tried again")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 30 * DURESS_S, .slow_count = 2);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_timeout_options timeout = {.limit_ns = 250 * DURESS_MS};
+    struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
+    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
+                                             &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
+
+    struct chaos_answer answer = chaos_ask_idempotent(chaos, agent, "hello", 60 * DURESS_S);
+
+    CHAOS_EXPECT_REPLY(answer, "hello");
+    CHAOS_EXPECT_ARRIVALS(slow, 3);
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, (250 + 50 + 250 + 100) * DURESS_MS);
+}
