@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# check_runner.sh FAILING_SUITE: the runner tells every end of a test apart, by exit code, table, JSON and JUnit.
+set -u
+suite=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+expect() { # expect WHAT CONDITION...
+    local what=$1
+    shift
+    "$@" || { echo "failed: $what"; failures=$((failures + 1)); }
+}
+code() { # code EXPECTED ARGS...: runs the suite, output in $folder/out
+    local expected=$1 seen=0
+    shift
+    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$suite" "$@" >"$folder/out" 2>"$folder/err" || seen=$?
+    [ "$seen" -eq "$expected" ] || {
+        echo "failed: exit code $seen, expected $expected: $suite $*"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    }
+}
+says() { grep -qE -- "$1" "$folder/out"; }
+complains() { grep -qE -- "$1" "$folder/err"; }
+
+for world in sim live; do
+    code 0 --world $world --filter 'sample.passes' --seeds 5
+    expect "a summary ($world)" says '^1 passed, 0 failed, 0 skipped$'
+
+    code 1 --world $world --filter 'sample.fails' --seeds 5
+    expect "the expectation ($world)" says 'expected: answer is the reply "another"; seen: the reply "hello" of 5 bytes'
+    expect "the place ($world)" says 'tests/chaos/failing_suite.c:[0-9]+:'
+    expect "the timeline ($world)" says '[0-9.]+  attempt 1 on link 1 begins'
+    expect "the arrival ($world)" says 'echo: request 1 "hello"'
+    expect "the replay command ($world)" says "again: .*failing_suite --world $world --filter sample.fails"
+    expect "a summary of a failure ($world)" says '^0 passed, 1 failed, 0 skipped$'
+
+    code 1 --world $world --filter 'sample.proves_nothing' --seeds 5
+    expect "not proven ($world)" says 'not proven: no evidence that the cut toxic cut a connection'
+
+    code 0 --world $world --filter 'sample.skips' --seeds 5
+    expect "the reason for skipping ($world)" says 'needs a unicorn; get one from the stable'
+    expect "a summary of a skip ($world)" says '^0 passed, 0 failed, 1 skipped$'
+
+    code 1 --world $world --filter 'sample.crashes' --seeds 5
+    expect "a crash ($world)" says 'crashed: sample.crashes'
+
+    code 1 --world $world --filter 'sample.fails_in_callback' --seeds 5
+    expect "a callback's expectation ($world)" says 'expected: chaos == NULL'
+
+    code 1 --world $world --filter 'sample.leaks' --seeds 5
+    expect "a leak ($world)" says 'leaves no memory behind; seen: 1 blocks'
+done
+
+code 1 --world sim --filter 'sample.fails_from_seed_three' --seeds 10
+expect 'the seed' says 'seed 3, trace hash [0-9a-f]{16}'
+expect 'the seed in the command' says '--seed 3$'
+
+code 1 --world both --filter '*' --seeds 4 --json "$folder/report.json" --junit "$folder/report.xml"
+expect 'JSON: failed' grep -q '"result": "failed"' "$folder/report.json"
+expect 'JSON: not proven' grep -q '"result": "not_proven"' "$folder/report.json"
+expect 'JSON: crashed' grep -q '"result": "crashed"' "$folder/report.json"
+expect 'JSON: trace hash' grep -qE '"trace_hash": "[0-9a-f]{16}"' "$folder/report.json"
+expect 'JUnit: failure' grep -q '<failure type="failed"' "$folder/report.xml"
+expect 'JUnit: skipped' grep -q '<skipped message="needs a unicorn' "$folder/report.xml"
+expect 'JUnit: escapes' grep -q '&quot;another&quot;' "$folder/report.xml"
+
+code 0 --list
+expect 'the list' says '^sample.passes	sim	asks once$'
+code 0 --help
+expect 'the help' says '^Usage: '
+code 2 --filter 'nothing.at_all'
+expect 'no match' complains "no test matches 'nothing.at_all'"
+code 2 --seeds 0
+expect 'a bad number' complains "--seeds: '0' given, a number from 1 to 1000000 allowed"
+code 2 --world mars
+expect 'a bad world' complains "--world: 'mars' given, live, sim or both allowed"
+code 2 stray
+expect 'a stray argument' complains "'stray' given"
+code 2 --unknown
+code 2 _launch
+code 2 _launch service
+code 1 --world sim --filter sample.passes --seeds 1 --json /nonexistent/report.json
+expect 'an unwritable report' complains "--json: cannot write '/nonexistent/report.json'"
+
+[ $failures -eq 0 ] || exit 1
+echo "the runner tells every end apart"
