@@ -160,7 +160,10 @@ static int pending_error_take(int fd)
 static void connect_ended(struct duress_socket *socket)
 {
     int number = pending_error_take(socket->fd);
-    if (number != 0) {
+    /* A refused SYN is ECONNREFUSED: these say that it was accepted, and reset before we looked. What the peer sent in
+     * between lies there to be read. */
+    bool accepted_and_reset = number == ECONNRESET || number == EPIPE;
+    if (number != 0 && !accepted_and_reset) {
         socket->error = duress__error_from_errno(number);
         socket_mark(socket, DURESS_SOCKET_FAILED);
         return;
@@ -169,6 +172,8 @@ static void connect_ended(struct duress_socket *socket)
     if (socket->shut)
         (void)shutdown(socket->fd, SHUT_WR);
     socket_mark(socket, DURESS_SOCKET_CONNECTED);
+    if (accepted_and_reset)
+        (void)duress__socket_failed(socket, number);
 }
 
 static void watch_spoke(struct duress_socket *socket, uint32_t said)
