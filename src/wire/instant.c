@@ -74,9 +74,13 @@ static bool digits_read(struct duress_slice *text, unsigned count, unsigned *val
 }
 
 /* Reads one of the bytes of |allowed| and moves on. */
-static bool mark_read(struct duress_slice *text, const char *allowed)
+static inline bool mark_read(struct duress_slice *text, const char *allowed)
 {
-    if (text->length == 0 || text->data[0] == '\0' || strchr(allowed, text->data[0]) == NULL)
+    if (text->length == 0)
+        return false;
+    while (*allowed != '\0' && (uint8_t)*allowed != text->data[0])
+        allowed++;
+    if (*allowed == '\0')
         return false;
     text->data++;
     text->length--;
