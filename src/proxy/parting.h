@@ -18,7 +18,7 @@
 
 #include <duress/loop/socket.h>
 
-#define PARTING_STALL_NS (UINT64_C(5) * 1000 * 1000 * 1000)
+#define PARTING_STALL_NS (UINT64_C(2) * 1000 * 1000 * 1000)
 
 struct parting {
     bool reset;

@@ -187,7 +187,7 @@ static void rst_follows_the_data_before_it_to_a_slow_reader(void **state)
     (void)state;
     fixture_start(&fixture, NULL);
     struct pair pair = pair_open(&fixture);
-    peer_receive_buffer(pair.client, 4096);
+    peer_receive_buffer(pair.client, 16384);
     static uint8_t tail[TAIL_BYTES];
     for (size_t i = 0; i < sizeof tail; i++)
         tail[i] = (uint8_t)(i * 7 + i / 251);
@@ -220,7 +220,7 @@ static void rst_is_not_held_back_for_a_reader_that_stalls(void **state)
     (void)state;
     fixture_start(&fixture, NULL);
     struct pair pair = pair_open(&fixture);
-    peer_receive_buffer(pair.client, 4096);
+    peer_receive_buffer(pair.client, 16384);
     static const uint8_t tail[TAIL_BYTES];
     peer_send(&fixture, pair.server, tail, sizeof tail);
     while (link_stats(&fixture, 1).direction[DURESS_DOWNSTREAM].bytes_out < sizeof tail)

@@ -201,7 +201,7 @@ static void close_follows_the_data_though_bytes_lie_unread(void **state)
     toxic_add(&fixture, &limit);
     toxic_add(&fixture, &stall);
     struct pair pair = pair_open(&fixture);
-    peer_receive_buffer(pair.client, 4096);
+    peer_receive_buffer(pair.client, 16384);
     peer_send_text(&fixture, pair.client, "unread");
     static const uint8_t bytes[LIMIT];
     peer_send(&fixture, pair.server, bytes, sizeof bytes);
