@@ -27,6 +27,7 @@ struct duress_timer {
     struct duress_timer_node node; /* private */
     duress_timer_fn fn;
     void *context;
+    void *owner; /* private to the world that it is armed in */
 };
 
 /* Readies a timer of the caller's memory; not armed. */

@@ -104,3 +104,26 @@ void duress__timer_heap_remove(struct duress_timer_heap *heap, struct duress_tim
     DURESS_ASSERT(heap->count > 0);
     heap->count--;
 }
+
+/* Up to the next node that was not seen yet; the left siblings on the way were seen before. */
+static struct duress_timer_node *node_after_subtree(const struct duress_timer_heap *heap,
+                                                    struct duress_timer_node *node)
+{
+    while (node != heap->root) {
+        if (node->next != NULL)
+            return node->next;
+        while (node->previous->child != node)
+            node = node->previous;
+        node = node->previous;
+    }
+    return NULL;
+}
+
+void duress__timer_heap_visit(const struct duress_timer_heap *heap, duress__timer_visit_fn fn, void *context)
+{
+    struct duress_timer_node *node = heap->root;
+    while (node != NULL) {
+        fn(context, node);
+        node = node->child != NULL ? node->child : node_after_subtree(heap, node);
+    }
+}

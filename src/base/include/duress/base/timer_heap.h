@@ -24,6 +24,12 @@ void duress__timer_heap_insert(struct duress_timer_heap *heap, struct duress_tim
 /* Takes |node| out of the heap it is in; nothing where it is in none. */
 void duress__timer_heap_remove(struct duress_timer_heap *heap, struct duress_timer_node *node);
 
+/* Called for a node of a heap, which it must not change. */
+typedef void (*duress__timer_visit_fn)(void *context, struct duress_timer_node *node);
+
+/* Calls |fn| for every node, in an order that follows from the heap's history alone. */
+void duress__timer_heap_visit(const struct duress_timer_heap *heap, duress__timer_visit_fn fn, void *context);
+
 /* The first due node, borrowed, or NULL. */
 static inline struct duress_timer_node *duress__timer_heap_first(const struct duress_timer_heap *heap)
 {

@@ -92,6 +92,11 @@ DURESS_API void duress_sim_host_crash(struct duress_sim_host *host);
 DURESS_API void duress_sim_host_restart(struct duress_sim_host *host);
 DURESS_API bool duress_sim_host_is_up(const struct duress_sim_host *host);
 
+/* The process on the host is stopped (SIGSTOP) or goes on (SIGCONT): none of its callbacks comes while it is stopped,
+ * and what was due then comes afterwards, in order. Its kernel goes on: connections are taken into the accept queues
+ * and bytes into the buffers as far as they have room. Nothing where it is not up. */
+DURESS_API void duress_sim_host_freeze(struct duress_sim_host *host, bool frozen);
+
 /* From now on what goes from |from| to |to| vanishes: SYNs go unanswered (and are retried after 1, 2, 4, … s, until the
  * caller gives up or 127 s have passed: CONNECT_TIMEOUT); bytes of open connections are held, as TCP retransmits, and
  * arrive after healing. One way; call it twice for both. */
