@@ -4,6 +4,7 @@
  * after each of libuv's polls, and an idle handle that keeps libuv from blocking while there is something left to do.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -87,6 +88,24 @@ static int handles_open(struct duress_loop *loop)
     return duress__error_from_errno(-status);
 }
 
+/* Makes a libuv loop of our own. libuv aborts or leaks where it runs out of descriptors half-way (1.44), so make sure
+ * beforehand that it will not: it opens at most so many, the first time. */
+static int own_loop_open(struct duress_loop *loop)
+{
+    int spare[6];
+    size_t count = 0;
+    while (count < sizeof spare / sizeof spare[0]) {
+        spare[count] = fcntl(loop->epoll_fd, F_DUPFD_CLOEXEC, 0);
+        if (spare[count] < 0)
+            break;
+        count++;
+    }
+    int error = count < sizeof spare / sizeof spare[0] ? duress__error_from_errno(errno) : DURESS_OK;
+    while (count > 0)
+        (void)close(spare[--count]);
+    return error != DURESS_OK ? error : duress__error_from_errno(-uv_loop_init(&loop->own));
+}
+
 int duress__loop_new(const struct duress_allocator *allocator, struct uv_loop_s *uv, struct duress_loop **loop)
 {
     struct duress_loop *made = duress_allocate_zeroed(allocator, 1, sizeof *made);
@@ -98,7 +117,7 @@ int duress__loop_new(const struct duress_allocator *allocator, struct uv_loop_s 
         goto fail_descriptors;
     made->uv = uv != NULL ? uv : &made->own;
     if (uv == NULL)
-        error = duress__error_from_errno(-uv_loop_init(&made->own));
+        error = own_loop_open(made);
     if (error != DURESS_OK)
         goto fail_uv;
     error = handles_open(made);
