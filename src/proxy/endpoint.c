@@ -53,7 +53,7 @@ static bool host_parse(const char *host, uint16_t port, struct endpoint *endpoin
     return true;
 }
 
-bool duress__endpoint_parse(const char *text, struct endpoint *endpoint)
+bool duress__proxy_endpoint_parse(const char *text, struct endpoint *endpoint)
 {
     *endpoint = (struct endpoint){.length = 0};
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
@@ -78,7 +78,7 @@ bool duress__endpoint_parse(const char *text, struct endpoint *endpoint)
     return host_parse(host, port, endpoint) && bracketed == (endpoint->address.ss_family == AF_INET6);
 }
 
-bool duress__endpoint_is_tcp(const struct endpoint *endpoint)
+bool duress__proxy_endpoint_is_tcp(const struct endpoint *endpoint)
 {
     return endpoint->address.ss_family == AF_INET || endpoint->address.ss_family == AF_INET6;
 }
@@ -98,7 +98,7 @@ static struct sockaddr_in6 six_of(const struct endpoint *endpoint)
     return six;
 }
 
-uint16_t duress__endpoint_port(const struct endpoint *endpoint)
+uint16_t duress__proxy_endpoint_port(const struct endpoint *endpoint)
 {
     if (endpoint->address.ss_family == AF_INET)
         return ntohs(four_of(endpoint).sin_port);
@@ -107,7 +107,7 @@ uint16_t duress__endpoint_port(const struct endpoint *endpoint)
     return 0;
 }
 
-void duress__endpoint_port_set(struct endpoint *endpoint, uint16_t port)
+void duress__proxy_endpoint_port_set(struct endpoint *endpoint, uint16_t port)
 {
     if (endpoint->address.ss_family == AF_INET) {
         struct sockaddr_in four = four_of(endpoint);
@@ -120,7 +120,7 @@ void duress__endpoint_port_set(struct endpoint *endpoint, uint16_t port)
     }
 }
 
-struct endpoint duress__endpoint_to_reach(const struct endpoint *listening)
+struct endpoint duress__proxy_endpoint_to_reach(const struct endpoint *listening)
 {
     struct endpoint reached = *listening;
     if (listening->address.ss_family == AF_INET) {
@@ -137,7 +137,7 @@ struct endpoint duress__endpoint_to_reach(const struct endpoint *listening)
     return reached;
 }
 
-bool duress__endpoint_host_equal(const struct endpoint *a, const struct endpoint *b)
+bool duress__proxy_endpoint_host_equal(const struct endpoint *a, const struct endpoint *b)
 {
     if (a->address.ss_family != b->address.ss_family)
         return false;
@@ -150,7 +150,7 @@ bool duress__endpoint_host_equal(const struct endpoint *a, const struct endpoint
     return memcmp(&left.sin6_addr, &right.sin6_addr, sizeof left.sin6_addr) == 0;
 }
 
-bool duress__endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+bool duress__proxy_endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
-    return duress__endpoint_host_equal(a, b) && duress__endpoint_port(a) == duress__endpoint_port(b);
+    return duress__proxy_endpoint_host_equal(a, b) && duress__proxy_endpoint_port(a) == duress__proxy_endpoint_port(b);
 }

@@ -14,20 +14,20 @@ struct endpoint {
 };
 
 /* False where |text| is no such address. */
-bool duress__endpoint_parse(const char *text, struct endpoint *endpoint);
+bool duress__proxy_endpoint_parse(const char *text, struct endpoint *endpoint);
 
-bool duress__endpoint_is_tcp(const struct endpoint *endpoint);
+bool duress__proxy_endpoint_is_tcp(const struct endpoint *endpoint);
 
 /* Host byte order; 0 for Unix sockets. */
-uint16_t duress__endpoint_port(const struct endpoint *endpoint);
-void duress__endpoint_port_set(struct endpoint *endpoint, uint16_t port);
+uint16_t duress__proxy_endpoint_port(const struct endpoint *endpoint);
+void duress__proxy_endpoint_port_set(struct endpoint *endpoint, uint16_t port);
 
 /* Where a connect from this machine reaches a listener at |listening|: the loopback address in place of a wildcard. */
-struct endpoint duress__endpoint_to_reach(const struct endpoint *listening);
+struct endpoint duress__proxy_endpoint_to_reach(const struct endpoint *listening);
 
-bool duress__endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+bool duress__proxy_endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
 /* As above, whatever the ports. */
-bool duress__endpoint_host_equal(const struct endpoint *a, const struct endpoint *b);
+bool duress__proxy_endpoint_host_equal(const struct endpoint *a, const struct endpoint *b);
 
 #endif

@@ -29,14 +29,14 @@ static bool peer_is_here(const struct duress_socket *socket)
     struct endpoint peer = {.length = sizeof peer.address};
     return getsockname(socket->fd, (struct sockaddr *)&local.address, &local.length) == 0 &&
            getpeername(socket->fd, (struct sockaddr *)&peer.address, &peer.length) == 0 &&
-           duress__endpoint_host_equal(&local, &peer);
+           duress__proxy_endpoint_host_equal(&local, &peer);
 }
 
 static bool socket_is_tcp(const struct duress_socket *socket)
 {
     struct endpoint local = {.length = sizeof local.address};
     return getsockname(socket->fd, (struct sockaddr *)&local.address, &local.length) == 0 &&
-           duress__endpoint_is_tcp(&local);
+           duress__proxy_endpoint_is_tcp(&local);
 }
 
 /* True once the peer's kernel has all that was written. The second look at a peer on this machine takes sent for

@@ -88,7 +88,7 @@ static int listener_open(struct duress_proxy *proxy)
         duress__acceptor_close(&proxy->acceptor);
         return DURESS_E_SYSTEM;
     }
-    duress__endpoint_port_set(&proxy->listen, duress__endpoint_port(&bound));
+    duress__proxy_endpoint_port_set(&proxy->listen, duress__proxy_endpoint_port(&bound));
     proxy->up = true;
     port_release(proxy);
     return DURESS_OK;
@@ -111,13 +111,13 @@ static int options_check(const struct duress_proxy_options *options, struct endp
     const char *field = NULL;
     const char *given = NULL;
     const char *allowed = NULL;
-    if (options->listen == NULL || !duress__endpoint_parse(options->listen, listening) ||
-        !duress__endpoint_is_tcp(listening)) {
+    if (options->listen == NULL || !duress__proxy_endpoint_parse(options->listen, listening) ||
+        !duress__proxy_endpoint_is_tcp(listening)) {
         field = "listen";
         given = options->listen;
         allowed = "a numeric address with a port, as in 127.0.0.1:0 or [::1]:0";
-    } else if (options->upstream == NULL || !duress__endpoint_parse(options->upstream, upstream) ||
-               (duress__endpoint_is_tcp(upstream) && duress__endpoint_port(upstream) == 0)) {
+    } else if (options->upstream == NULL || !duress__proxy_endpoint_parse(options->upstream, upstream) ||
+               (duress__proxy_endpoint_is_tcp(upstream) && duress__proxy_endpoint_port(upstream) == 0)) {
         field = "upstream";
         given = options->upstream;
         allowed = "a numeric address with a port above 0, or unix:///path";
@@ -190,7 +190,7 @@ void duress_proxy_free(struct duress_proxy *proxy)
 
 uint16_t duress_proxy_port(const struct duress_proxy *proxy)
 {
-    return duress__endpoint_port(&proxy->listen);
+    return duress__proxy_endpoint_port(&proxy->listen);
 }
 
 /* One change to one link: as duress_link_toxic_*(). */

@@ -47,7 +47,7 @@ static bool filler_got_in(int fd, int listen_fd, uint64_t dropped_before)
 /* Opens one more filler. DURESS_OK with *got_in; or the error. */
 static int filler_add(struct silence *silence, int listen_fd, const struct endpoint *listening, bool *got_in)
 {
-    struct endpoint target = duress__endpoint_to_reach(listening);
+    struct endpoint target = duress__proxy_endpoint_to_reach(listening);
     int fd = socket(target.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return duress__error_from_errno(errno);
@@ -121,7 +121,7 @@ void duress__silence_end(struct silence *silence, int listen_fd)
 bool duress__silence_owns(const struct silence *silence, const struct endpoint *peer)
 {
     for (size_t i = 0; i < silence->filler_count; i++) {
-        if (duress__endpoint_equal(&silence->fillers[i], peer))
+        if (duress__proxy_endpoint_equal(&silence->fillers[i], peer))
             return true;
     }
     return false;
