@@ -114,7 +114,8 @@ void fixture_start(struct fixture *fixture, const struct duress_proxy_options *o
     if (options != NULL)
         all = *options;
     all.allocator = &fixture->heap.base;
-    all.listen = "127.0.0.1:0";
+    if (all.listen == NULL)
+        all.listen = "127.0.0.1:0";
     if (all.upstream == NULL)
         all.upstream = upstream;
     assert_int_equal(duress_proxy_new(fixture->loop, &all, &fixture->proxy, NULL), DURESS_OK);

@@ -48,7 +48,7 @@ enum end {
 };
 
 /* Makes the loop, the server's listener and a proxy in front of it. |options|: NULL, or what differs from the defaults
- * (the addresses and the allocator are set here; |upstream| is kept where it is not NULL). */
+ * (the allocator is set here, and so are addresses that are NULL; a listen address must be reachable by 127.0.0.1). */
 void fixture_start(struct fixture *fixture, const struct duress_proxy_options *options);
 
 /* Frees all; asserts that neither memory nor a descriptor is left. Close the peers before. */

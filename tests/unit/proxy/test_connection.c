@@ -338,6 +338,59 @@ static void client_that_vanishes_ends_a_hanging_dial(void **state)
     fixture_stop(&silent);
 }
 
+/* One upstream's SYN goes unanswered and is retried after a second; the next client's dial is done at once. */
+static void hanging_dial_delays_nobody(void **state)
+{
+    struct fixture silent;
+    struct fixture fixture;
+    char upstream[32];
+    (void)state;
+    fixture_start(&silent, NULL);
+    (void)snprintf(upstream, sizeof upstream, "127.0.0.1:%u", (unsigned)duress_proxy_port(silent.proxy));
+    fixture_start(&fixture, &(struct duress_proxy_options){.upstream = upstream});
+    assert_int_equal(duress_proxy_silence(silent.proxy, true), DURESS_OK);
+    int hanging = client_open(&fixture);
+    wait_connection_count(&fixture, 1);
+    assert_int_equal(duress_proxy_silence(silent.proxy, false), DURESS_OK);
+    int client = client_open(&fixture);
+    while (duress_proxy_connection_count(fixture.proxy) < 2 || link_stats(&fixture, 2).dialed_ns == 0)
+        run_for(&fixture, DURESS_MS);
+    assert_int_equal(link_stats(&fixture, 2).dial_error, DURESS_OK);
+    assert_int_equal(link_stats(&fixture, 1).dialed_ns, 0); /* still waits for the kernel's retry */
+    peer_close(&hanging);
+    peer_close(&client);
+    fixture_stop(&fixture);
+    fixture_stop(&silent);
+}
+
+/* One client takes nothing although the proxy is full of bytes for it; others exchange messages all the same. */
+static void stalled_client_delays_nobody(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_start(&fixture, NULL);
+    struct pair stalled = pair_open(&fixture);
+    struct pair busy = pair_open(&fixture);
+    static const uint8_t much[1 << 20];
+    uint64_t quiet_since_ns = now_ns(&fixture);
+    while (now_ns(&fixture) - quiet_since_ns < 50 * DURESS_MS) {
+        if (send(stalled.server, much, sizeof much, MSG_NOSIGNAL) > 0)
+            quiet_since_ns = now_ns(&fixture);
+        run_for(&fixture, DURESS_MS);
+    }
+    uint64_t begun_ns = now_ns(&fixture);
+    for (int i = 0; i < 100; i++) {
+        peer_send_text(&fixture, busy.client, "question");
+        peer_expect_text(&fixture, busy.server, "question");
+        peer_send_text(&fixture, busy.server, "answer");
+        peer_expect_text(&fixture, busy.client, "answer");
+    }
+    assert_true(now_ns(&fixture) - begun_ns < 5 * DURESS_S);
+    pair_close(&stalled);
+    pair_close(&busy);
+    fixture_stop(&fixture);
+}
+
 /* --- Unix sockets --- */
 
 static int unix_listen(const char *path, int backlog)
@@ -409,6 +462,8 @@ int main(void)
         cmocka_unit_test(refused_dial_ends_the_client_with_a_fin),
         cmocka_unit_test(dial_ends_at_its_limit),
         cmocka_unit_test(client_that_vanishes_ends_a_hanging_dial),
+        cmocka_unit_test(hanging_dial_delays_nobody),
+        cmocka_unit_test(stalled_client_delays_nobody),
         cmocka_unit_test(unix_upstream_is_dialed_though_its_queue_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -299,6 +299,23 @@ static void silence_ends_with_down(void **state)
     fixture_stop(&fixture);
 }
 
+/* The fillers of a listener on all addresses come by loopback. */
+static void silence_of_a_wildcard_listener(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_start(&fixture, &(struct duress_proxy_options){.listen = "0.0.0.0:0"});
+    assert_int_equal(duress_proxy_silence(fixture.proxy, true), DURESS_OK);
+    int client = client_open(&fixture);
+    run_for(&fixture, 20 * DURESS_MS);
+    assert_false(peer_is_connected(client));
+    assert_int_equal(duress_proxy_silence(fixture.proxy, false), DURESS_OK);
+    run_for(&fixture, 5 * DURESS_MS);
+    assert_int_equal(duress_proxy_counts(fixture.proxy).accepted, 0); /* no filler was taken for a client */
+    peer_close(&client);
+    fixture_stop(&fixture);
+}
+
 static void silence_without_descriptors_is_undone(void **state)
 {
     struct fixture fixture;
@@ -602,6 +619,7 @@ int main(void)
         cmocka_unit_test(silence_leaves_syns_unanswered_until_it_ends),
         cmocka_unit_test(silence_serves_those_who_came_before),
         cmocka_unit_test(silence_ends_with_down),
+        cmocka_unit_test(silence_of_a_wildcard_listener),
         cmocka_unit_test(silence_without_descriptors_is_undone),
         cmocka_unit_test(free_in_any_state_leaves_nothing),
         cmocka_unit_test(thousands_of_connections),
