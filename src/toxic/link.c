@@ -85,11 +85,17 @@ size_t duress_link_wants(const struct duress_link *link, enum duress_direction d
 int duress_link_push(struct duress_link *link, enum duress_direction direction, struct duress_slice bytes,
                      uint64_t now_ns)
 {
-    duress__link_advance(link, now_ns);
     if (bytes.length > duress_link_wants(link, direction))
         return DURESS_E_INVALID;
+    duress__link_advance(link, now_ns);
     if (bytes.length == 0)
         return DURESS_OK;
+    if (bytes.length > duress_link_wants(link, direction)) {
+        /* They were asked for, and read; until then a toxic has ended the stream. */
+        link->stats.direction[direction].bytes_in += bytes.length;
+        link->stats.direction[direction].bytes_dropped += bytes.length;
+        return DURESS_OK;
+    }
     int error = duress__pipe_push(&link->pipes[direction], bytes, link->now_ns);
     if (error != DURESS_OK) {
         duress__link_end_both(link, DURESS_LINK_RESET); /* A stream must not go on with a hole. */
@@ -108,8 +114,8 @@ struct duress_slice duress_link_pending(struct duress_link *link, enum duress_di
 
 void duress_link_written(struct duress_link *link, enum duress_direction direction, size_t count, uint64_t now_ns)
 {
+    duress__pipe_written(&link->pipes[direction], count); /* First: they were written before anything else happened. */
     duress__link_advance(link, now_ns);
-    duress__pipe_written(&link->pipes[direction], count);
     if (link->pipes[direction].is_blocked)
         duress__link_settle(link);
     else

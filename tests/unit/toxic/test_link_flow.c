@@ -126,6 +126,41 @@ static void flow_holds_small_chunks_in_small_blocks(void **unused)
     rig_close(&rig);
 }
 
+/* The driver asked, read, and came back a moment later; meanwhile a toxic had closed the stream. */
+static void flow_drops_what_was_read_while_a_toxic_closed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = toxic_timeout(1, 100);
+    rig_open(&rig, &toxic, 1);
+    assert_true(duress_link_wants(rig.link, DURESS_DOWNSTREAM) > 0);
+    uint8_t byte = 0;
+    rig.now_ns = 101 * DURESS_MS;
+    assert_int_equal(duress_link_push(rig.link, DURESS_DOWNSTREAM, duress_slice_bytes(&byte, 1), rig.now_ns),
+                     DURESS_OK);
+    rig_outputs(&rig);
+    assert_string_equal(rig_actions(&rig), "close-client@101 close-server@101");
+    assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->bytes_in, 1);
+    assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->bytes_dropped, 1);
+    rig_close(&rig);
+}
+
+/* Bytes that went to the socket before the connection closed went out, even if it is said a moment later. */
+static void flow_counts_what_was_written_while_a_toxic_closed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = toxic_timeout(1, 100);
+    rig_open(&rig, &toxic, 1);
+    rig.is_stalled[DURESS_UPSTREAM] = true;
+    rig_push(&rig, DURESS_UPSTREAM, 10);
+    assert_int_equal(duress_link_pending(rig.link, DURESS_UPSTREAM, 0).length, 10);
+    rig.now_ns = 101 * DURESS_MS;
+    duress_link_written(rig.link, DURESS_UPSTREAM, 10, rig.now_ns);
+    assert_int_equal(rig_stats(&rig, DURESS_UPSTREAM)->bytes_out, 10);
+    rig_close(&rig);
+}
+
 static void transparent_while_the_chain_is_empty_and_nothing_is_held(void **unused)
 {
     (void)unused;
@@ -306,6 +341,8 @@ int main(void)
         cmocka_unit_test(flow_bounds_the_number_of_chunks),
         cmocka_unit_test(flow_stops_a_slicer_behind_a_full_queue),
         cmocka_unit_test(flow_holds_small_chunks_in_small_blocks),
+        cmocka_unit_test(flow_drops_what_was_read_while_a_toxic_closed),
+        cmocka_unit_test(flow_counts_what_was_written_while_a_toxic_closed),
         cmocka_unit_test(transparent_while_the_chain_is_empty_and_nothing_is_held),
         cmocka_unit_test(transparent_through_toxics_that_touch_no_byte),
         cmocka_unit_test(moved_bytes_are_counted),

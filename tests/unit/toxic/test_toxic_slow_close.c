@@ -72,6 +72,20 @@ static void slow_close_holds_a_reset_that_overtakes_the_end(void **unused)
     rig_close(&rig);
 }
 
+static void slow_close_holds_a_reset_after_the_end_for_a_delay_of_its_own(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = toxic_slow_close(1, 400);
+    rig_open(&rig, &toxic, 1);
+    rig_end(&rig, DURESS_DOWNSTREAM);
+    rig_run(&rig, 500 * DURESS_MS);
+    rig_reset(&rig, DURESS_SIDE_SERVER);
+    rig_run(&rig, 2 * DURESS_S);
+    assert_string_equal(rig_actions(&rig), "shutdown-client@400 close-server@500 reset-client@900");
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +94,7 @@ int main(void)
         cmocka_unit_test(slow_close_update_restarts_the_full_delay),
         cmocka_unit_test(slow_close_does_not_hold_up_the_proxy_going_down),
         cmocka_unit_test(slow_close_holds_a_reset_that_overtakes_the_end),
+        cmocka_unit_test(slow_close_holds_a_reset_after_the_end_for_a_delay_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

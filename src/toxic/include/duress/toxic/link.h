@@ -101,8 +101,9 @@ DURESS_API void duress_link_dialed(struct duress_link *link, int error, uint64_t
  * read. Never more than the buffer has room for; back-pressure reaches the sender. */
 DURESS_API size_t duress_link_wants(const struct duress_link *link, enum duress_direction direction);
 
-/* |bytes| arrived from the source of |direction|; at most duress_link_wants() of them. Copies. DURESS_OK; or
- * DURESS_E_NO_MEMORY, after which the link resets both sides by itself. */
+/* |bytes| arrived from the source of |direction|; at most as many as duress_link_wants() said last. Copies. DURESS_OK
+ * (and dropped, where a toxic ended the stream between that question and |now_ns|); DURESS_E_NO_MEMORY, after which the
+ * link resets both sides by itself; or DURESS_E_INVALID where there are more than were wanted (nothing changed). */
 DURESS_API int duress_link_push(struct duress_link *link, enum duress_direction direction, struct duress_slice bytes,
                                 uint64_t now_ns);
 
@@ -161,7 +162,8 @@ DURESS_API int duress_link_toxic_update(struct duress_link *link, const struct d
                                         struct duress_failure *why);
 
 /* Removes a toxic; what it held goes on at once, in order, none of it lost. A timeout toxic that had dropped bytes
- * closes the connection. DURESS_E_INVALID where there is no such id. */
+ * closes the connection, and a reset_peer toxic that had dropped bytes resets it: a stream must not go on with a hole.
+ * An end (FIN or RST) that a blackhole or reset_peer held goes on. DURESS_E_INVALID where there is no such id. */
 DURESS_API int duress_link_toxic_remove(struct duress_link *link, uint64_t id, uint64_t now_ns);
 
 /* The proxy goes down: closes both sides, drops what is held. */

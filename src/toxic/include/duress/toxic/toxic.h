@@ -91,7 +91,7 @@ struct duress_toxic {
                 offsets[DURESS_CORRUPT_OFFSETS_MAX]; /* bytes of the direction, counted from 0, whose bits all flip */
         } corrupt;
         struct {
-            uint64_t after_bytes; /* 0: at once, without a byte passing */
+            uint64_t after_bytes; /* counted since the toxic became active on the link; 0: at once */
             enum duress_cut_how how;
         } cut;
     } as;
