@@ -451,11 +451,18 @@ void duress_call_expire(struct duress_call *child)
 
 void duress_call_cancel(struct duress_call *call)
 {
-    if (call == NULL || !duress_call_is_live(call->root->call))
+    if (call == NULL)
         return;
     struct duress_call *root = call->root->call;
+    bool works = duress_call_is_live(root);
+    /* Ended, but with chunks that have not gone up: those are not wanted any more. */
+    bool chunks_wait = root->phase == CALL_ENDING && root->chunks != NULL;
+    if (!works && !chunks_wait)
+        return;
     duress_world_undefer(root->root->world, &root->later);
     call_drop_chunks(root);
+    duress_message_unref(root->reply);
+    root->reply = NULL;
     struct duress_failure failure;
     duress_failure_set(&failure, DURESS_E_CANCELLED, DURESS_ORIGIN_CALLER, NULL);
     failure.ambiguous = root->sent;
@@ -465,7 +472,8 @@ void duress_call_cancel(struct duress_call *call)
         .ended_ns = duress_world_now_ns(root->root->world),
     };
     call_end_later(root, &result);
-    root->agent->ops->cancel(root->agent, root);
+    if (works)
+        root->agent->ops->cancel(root->agent, root);
 }
 
 void duress__agent_cancel_roots(struct duress_agent *agent)
