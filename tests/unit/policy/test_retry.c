@@ -2,9 +2,6 @@
  *
  * Retry, rule by rule. The tests whose names end in r1 to r8 hold it to the defects that were found in agenkit's. R4
  * (amplification) is the budget's, and is tested there. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "policy_test.h"
 
 #include <duress/policy/retry.h>
@@ -207,24 +204,28 @@ static void the_cap_bounds_the_first_wait_r5(void **state)
     }
 }
 
-/* The largest base, cap and multiplier: waits never shrink, never pass the cap, never wrap into "at once". */
+/* The largest multiplier: waits never shrink, never pass the cap, never wrap into "at once". A thousand times the
+ * second cap is 2^64 and a little. */
 static void huge_options_do_not_wrap_r6(void **state)
 {
     (void)state;
-    struct fixture fixture = fixture_with((struct duress_retry_options){
-        .attempts_max = DURESS_RETRY_ATTEMPTS_MAX,
-        .jitter = DURESS_JITTER_NONE,
-        .backoff_ns = 1,
-        .backoff_cap_ns = DURESS_RETRY_BACKOFF_NS_MAX,
-        .multiplier_milli = DURESS_RETRY_MULTIPLIER_MILLI_MAX,
-    });
-    uint64_t previous_ns = 0;
-    for (int i = 1; i < DURESS_RETRY_ATTEMPTS_MAX; i++) {
-        uint64_t wait_ns = waits(&fixture);
-        assert_in_range(wait_ns, previous_ns, DURESS_RETRY_BACKOFF_NS_MAX);
-        previous_ns = wait_ns;
+    static const uint64_t caps_ns[] = {DURESS_RETRY_BACKOFF_NS_MAX, UINT64_C(18446744073710000)};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture fixture = fixture_with((struct duress_retry_options){
+            .attempts_max = DURESS_RETRY_ATTEMPTS_MAX,
+            .jitter = DURESS_JITTER_NONE,
+            .backoff_ns = 1,
+            .backoff_cap_ns = caps_ns[i],
+            .multiplier_milli = DURESS_RETRY_MULTIPLIER_MILLI_MAX,
+        });
+        uint64_t previous_ns = 0;
+        for (int wait = 1; wait < DURESS_RETRY_ATTEMPTS_MAX; wait++) {
+            uint64_t wait_ns = waits(&fixture);
+            assert_in_range(wait_ns, previous_ns, caps_ns[i]);
+            previous_ns = wait_ns;
+        }
+        assert_int_equal(previous_ns, caps_ns[i]);
     }
-    assert_int_equal(previous_ns, DURESS_RETRY_BACKOFF_NS_MAX);
 }
 
 /* At the end of time a wait that cannot end is no wait. */
