@@ -87,9 +87,10 @@ static void digest_add_queue(uint64_t *digest, const struct chunk_queue *queue)
 uint64_t rig_link_digest(const struct duress_link *link)
 {
     uint64_t digest = link->state;
-    const uint8_t *stats = (const uint8_t *)&link->stats;
-    for (size_t i = 0; i < sizeof link->stats; i++)
-        digest_add(&digest, stats[i]);
+    uint64_t words[sizeof link->stats / sizeof(uint64_t)]; /* padding too, which the link zeroed once */
+    memcpy(words, &link->stats, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        digest_add(&digest, words[i]);
     for (int i = 0; i < DURESS_DIRECTION_COUNT; i++) {
         const struct pipe *pipe = &link->pipes[i];
         digest_add(&digest, pipe->next_ns);

@@ -3,8 +3,6 @@
  * Bytes and back-pressure, the transparent case, and the building of a link. */
 #include "link_rig.h"
 
-#include <string.h>
-
 static void flow_gives_what_it_was_given_piece_by_piece(void **unused)
 {
     (void)unused;

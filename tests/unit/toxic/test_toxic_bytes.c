@@ -76,6 +76,28 @@ static void blackhole_removed_closes_nothing_and_lets_a_held_end_go(void **unuse
     rig_close(&rig);
 }
 
+/* What drops needs no room behind it: a full queue there does not make it hold a byte. */
+static void dropping_toxics_drop_before_a_full_queue(void **unused)
+{
+    (void)unused;
+    const enum duress_toxic_type types[] = {DURESS_TOXIC_BLACKHOLE, DURESS_TOXIC_TIMEOUT, DURESS_TOXIC_RESET_PEER};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct rig rig;
+        struct duress_toxic dropping = toxic_of(1, types[i]);
+        dropping.as.reset_peer.timeout_ns = types[i] == DURESS_TOXIC_RESET_PEER ? DURESS_S : 0;
+        struct duress_toxic spared = dropping;
+        spared.toxicity_ppm = 0;
+        struct duress_toxic toxics[] = {spared, toxic_bandwidth(2, 0)};
+        rig_open(&rig, toxics, 2);
+        for (int pushes = 0; pushes < PIPE_QUEUE_CHUNKS_MAX; pushes++)
+            rig_push(&rig, DURESS_DOWNSTREAM, 1);
+        rig_update(&rig, dropping);
+        rig_push(&rig, DURESS_DOWNSTREAM, 1);
+        assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->bytes_dropped, 1);
+        rig_close(&rig);
+    }
+}
+
 static void corrupt_flips_all_bits_at_the_given_offsets(void **unused)
 {
     (void)unused;
@@ -178,6 +200,7 @@ int main(void)
         cmocka_unit_test(blackhole_swallows_bytes_and_the_end),
         cmocka_unit_test(blackhole_swallows_a_reset),
         cmocka_unit_test(blackhole_removed_closes_nothing_and_lets_a_held_end_go),
+        cmocka_unit_test(dropping_toxics_drop_before_a_full_queue),
         cmocka_unit_test(corrupt_flips_all_bits_at_the_given_offsets),
         cmocka_unit_test(corrupt_counts_offsets_from_the_beginning_of_the_stream),
         cmocka_unit_test(corrupt_flips_single_bits_at_its_rate),
