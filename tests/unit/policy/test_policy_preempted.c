@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Goal: wherever a thread is stopped in the middle of an operation, others come through, and what comes out is what
+ * some order of whole operations would give. Method: the policies are compiled with atomic operations of the test's own
+ * (preempt_atomic.h). A first thread's operation is run again and again, stopped before its first, second, third …
+ * atomic step, where a second thread's operations run from begin to end. That they end at all, with the first thread
+ * stopped for good as far as they can tell, shows that nobody waits for anybody. */
+#include "policy_test.h"
+
+#include <duress/policy/retry_budget.h>
+
+#define T0 (1000 * DURESS_S)
+#define POINTS_MAX 100
+
+static int points_left; /* until the second thread runs; below 0: it has */
+static void (*second_thread)(void *context);
+static void *second_context;
+
+void preempt_point(void)
+{
+    if (points_left < 0 || points_left-- > 0)
+        return;
+    second_thread(second_context);
+}
+
+/* From here on the atomic step number |point| lets |run| in. */
+static void preempt_at(int point, void (*run)(void *context), void *context)
+{
+    second_thread = run;
+    second_context = context;
+    points_left = point;
+}
+
+/* True where the first thread's operation had as many steps; else the second thread runs now, after it. */
+static bool preempt_end(void)
+{
+    if (points_left < 0)
+        return true;
+    points_left = -1;
+    second_thread(second_context);
+    return false;
+}
+
+struct pair {
+    struct duress_breaker breaker;
+    struct duress_permit permits[2]; /* each thread's */
+    enum duress_outcome outcome;     /* of the second thread's call */
+    enum duress_verdict verdict;     /* what the second thread was told */
+    uint64_t retry_at_ns;
+    uint64_t now_ns; /* the second thread's */
+};
+
+static struct pair pair_with(struct duress_breaker_options options)
+{
+    struct pair pair = {.breaker = breaker_with(options), .now_ns = T0};
+    return pair;
+}
+
+static void second_reports(void *context)
+{
+    struct pair *pair = context;
+    duress_breaker_report(&pair->breaker, pair->permits[1], pair->outcome, pair->now_ns);
+}
+
+static void second_acquires(void *context)
+{
+    struct pair *pair = context;
+    pair->verdict = duress_breaker_acquire(&pair->breaker, pair->now_ns, &pair->permits[1], &pair->retry_at_ns);
+}
+
+static void second_cancels_and_acquires(void *context)
+{
+    second_reports(context);
+    second_acquires(context);
+}
+
+/* Runs |body| for every point at which it can be stopped. */
+static void at_every_point(void (*body)(int point), int points_min)
+{
+    int point = 0;
+    for (; point < POINTS_MAX; point++) {
+        body(point);
+        if (points_left == -2)
+            break;
+    }
+    assert_in_range(point, points_min, POINTS_MAX - 1);
+}
+
+/* Ends a body: notes where the operation had no such step any more. */
+static void body_ends(void)
+{
+    if (!preempt_end())
+        points_left = -2;
+}
+
+static void report_two_failures(int point, struct duress_breaker_options options)
+{
+    struct pair pair = pair_with(options);
+    pair.permits[0] = admitted(&pair.breaker, T0);
+    pair.permits[1] = admitted(&pair.breaker, T0);
+    pair.outcome = DURESS_OUTCOME_FAILURE;
+    preempt_at(point, second_reports, &pair);
+    duress_breaker_report(&pair.breaker, pair.permits[0], DURESS_OUTCOME_FAILURE, T0);
+    body_ends();
+    state_is(&pair.breaker, DURESS_BREAKER_OPEN);
+    assert_int_equal(counters_of(&pair.breaker).failures, 2);
+    assert_int_equal(last_change(&pair.breaker).generation, 2);
+}
+
+static void in_a_row(int point)
+{
+    report_two_failures(point, (struct duress_breaker_options){.failures_to_open = 2});
+}
+
+static void of_calls(int point)
+{
+    report_two_failures(point, (struct duress_breaker_options){.mode = DURESS_BREAKER_RATE_OF_CALLS, .calls_min = 2});
+}
+
+static void of_time(int point)
+{
+    report_two_failures(point, (struct duress_breaker_options){.mode = DURESS_BREAKER_RATE_OF_TIME, .calls_min = 2});
+}
+
+static void two_failures_are_two_wherever_they_meet(void **state)
+{
+    (void)state;
+    at_every_point(in_a_row, 3);
+    at_every_point(of_calls, 6);
+    at_every_point(of_time, 6);
+}
+
+static struct duress_breaker opened_at(uint64_t at_ns, uint64_t lease_ns)
+{
+    struct duress_breaker breaker =
+        breaker_with((struct duress_breaker_options){.failures_to_open = 1, .probe_lease_ns = lease_ns});
+    calls(&breaker, 1, DURESS_OUTCOME_FAILURE, at_ns);
+    return breaker;
+}
+
+static void two_probe(int point)
+{
+    struct pair pair = {.breaker = opened_at(T0, DURESS_S), .now_ns = T0 + 60 * DURESS_S};
+    preempt_at(point, second_acquires, &pair);
+    enum duress_verdict first = duress_breaker_acquire(&pair.breaker, pair.now_ns, &pair.permits[0], NULL);
+    body_ends();
+    assert_true((first == DURESS_ADMIT) != (pair.verdict == DURESS_ADMIT));
+    assert_true(first == DURESS_REFUSE_PROBING || pair.verdict == DURESS_REFUSE_PROBING);
+}
+
+static void one_probe_goes_wherever_two_callers_meet(void **state)
+{
+    (void)state;
+    at_every_point(two_probe, 6);
+}
+
+/* Who sees the circuit open must see when it opened: a caller in between is admitted as before or refused, and is not
+ * taken for a probe because the opening seems to be long ago. */
+static void open_beside_a_caller(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){.failures_to_open = 1});
+    pair.permits[0] = admitted(&pair.breaker, T0);
+    preempt_at(point, second_acquires, &pair);
+    duress_breaker_report(&pair.breaker, pair.permits[0], DURESS_OUTCOME_FAILURE, T0);
+    body_ends();
+    assert_int_equal(duress_breaker_state(&pair.breaker), DURESS_BREAKER_OPEN);
+    if (pair.verdict != DURESS_ADMIT)
+        assert_int_equal(pair.retry_at_ns, T0 + 60 * DURESS_S);
+}
+
+static void an_opening_has_its_instant_from_the_first(void **state)
+{
+    (void)state;
+    at_every_point(open_beside_a_caller, 5);
+}
+
+/* A caller finds that the lease of a probe has ended. Meanwhile, by a clock that was read just before that, the probe
+ * is cancelled and another one takes its slot: either came first, but the new probe does not lapse by the old lease. */
+static void lapse_beside_a_new_probe(int point)
+{
+    struct pair pair = {.breaker = opened_at(T0, 10)};
+    uint64_t probed_ns = T0 + 60 * DURESS_S;
+    pair.permits[1] = admitted(&pair.breaker, probed_ns);
+    pair.outcome = DURESS_OUTCOME_CANCELLED;
+    pair.now_ns = probed_ns + 9;
+    preempt_at(point, second_cancels_and_acquires, &pair);
+    enum duress_verdict first = duress_breaker_acquire(&pair.breaker, probed_ns + 10, &pair.permits[0], NULL);
+    body_ends();
+    if (pair.verdict == DURESS_ADMIT) {
+        assert_int_equal(first, DURESS_REFUSE_PROBING);
+        state_is(&pair.breaker, DURESS_BREAKER_HALF_OPEN);
+    } else {
+        assert_int_equal(first, DURESS_REFUSE_OPEN);
+        state_is(&pair.breaker, DURESS_BREAKER_OPEN);
+    }
+}
+
+static void a_new_probe_does_not_lapse_by_an_old_lease(void **state)
+{
+    (void)state;
+    at_every_point(lapse_beside_a_new_probe, 5);
+}
+
+#define LAST_CHANGE (DURESS_BREAKER_LOG_COUNT + 2)
+
+/* More changes than the log holds while one of them is being written down: gaps perhaps, but nothing torn. */
+static void second_changes_often(void *context)
+{
+    struct pair *pair = context;
+    for (uint64_t i = 0; i <= LAST_CHANGE; i++) {
+        if (i % 2 == 0)
+            duress_breaker_force_closed(&pair->breaker, T0 + 2 * i);
+        else
+            duress_breaker_force_open(&pair->breaker, T0 + 2 * i);
+    }
+}
+
+static void log_beside_many_changes(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){0});
+    preempt_at(point, second_changes_often, &pair);
+    duress_breaker_force_open(&pair.breaker, T0 + 1);
+    body_ends();
+    struct duress_breaker_transition changes[DURESS_BREAKER_LOG_COUNT];
+    size_t count = duress_breaker_log(&pair.breaker, changes, DURESS_BREAKER_LOG_COUNT);
+    assert_in_range(count, DURESS_BREAKER_LOG_COUNT - 1, DURESS_BREAKER_LOG_COUNT);
+    for (size_t i = 0; i < count; i++) {
+        enum duress_breaker_state to =
+            (changes[i].at_ns - T0) % 4 == 0 ? DURESS_BREAKER_FORCED_CLOSED : DURESS_BREAKER_FORCED_OPEN;
+        if (changes[i].at_ns < T0 + 2 * LAST_CHANGE) /* at that instant the first thread's may follow */
+            assert_int_equal(changes[i].to, to);
+        if (i > 0) {
+            assert_in_range(changes[i].at_ns, changes[i - 1].at_ns, UINT64_MAX);
+            assert_in_range(changes[i].generation, changes[i - 1].generation + 1, UINT64_MAX);
+        }
+    }
+}
+
+static void the_log_is_never_torn(void **state)
+{
+    (void)state;
+    at_every_point(log_beside_many_changes, 6);
+}
+
+static struct duress_retry_budget purse;
+static bool second_granted;
+
+static void second_withdraws(void *context)
+{
+    (void)context;
+    second_granted = duress_retry_budget_withdraw(&purse);
+}
+
+static void withdraw_beside_another(int point)
+{
+    struct duress_retry_budget_options options = {.capacity = 1};
+    assert_int_equal(duress_retry_budget_init(&purse, &options, NULL), DURESS_OK);
+    preempt_at(point, second_withdraws, NULL);
+    bool granted = duress_retry_budget_withdraw(&purse);
+    body_ends();
+    assert_true(granted != second_granted);
+}
+
+static void deposit_beside_a_withdrawal(int point)
+{
+    struct duress_retry_budget_options options = {.capacity = 2, .deposit_milli = 300};
+    assert_int_equal(duress_retry_budget_init(&purse, &options, NULL), DURESS_OK);
+    assert_true(duress_retry_budget_withdraw(&purse));
+    preempt_at(point, second_withdraws, NULL);
+    duress_retry_budget_deposit(&purse);
+    body_ends();
+    assert_true(second_granted);
+    assert_int_equal(purse.tokens_milli.value, 300);
+}
+
+static void the_last_token_goes_once(void **state)
+{
+    (void)state;
+    at_every_point(withdraw_beside_another, 3);
+    at_every_point(deposit_beside_a_withdrawal, 2);
+}
+
+int main(void)
+{
+    points_left = -1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_failures_are_two_wherever_they_meet),
+        cmocka_unit_test(one_probe_goes_wherever_two_callers_meet),
+        cmocka_unit_test(an_opening_has_its_instant_from_the_first),
+        cmocka_unit_test(a_new_probe_does_not_lapse_by_an_old_lease),
+        cmocka_unit_test(the_log_is_never_torn),
+        cmocka_unit_test(the_last_token_goes_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
