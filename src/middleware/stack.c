@@ -3,13 +3,14 @@
 
 #include "layer_private.h"
 
-/* Replaces *stack by |made| where that went well. A layer has its own reference to what it wraps. */
-static int stack_grow(struct duress_agent **stack, int error, struct duress_agent *made)
+/* Replaces *stack by *made where that went well. A layer has its own reference to what it wraps. |made| is a pointer,
+ * as the call that makes it stands in the same argument list. */
+static int stack_grow(struct duress_agent **stack, int error, struct duress_agent *const *made)
 {
     if (error != DURESS_OK)
         return error;
     duress_agent_unref(*stack);
-    *stack = made;
+    *stack = *made;
     return DURESS_OK;
 }
 
@@ -20,11 +21,11 @@ static int stack_build(struct duress_agent **stack, const struct duress_stack_op
     struct duress_agent *made = NULL;
     int error = DURESS_OK;
     if (options->timeout != NULL)
-        error = stack_grow(stack, duress_with_timeout(*stack, options->timeout, &made, why), made);
+        error = stack_grow(stack, duress_with_timeout(*stack, options->timeout, &made, why), &made);
     if (error == DURESS_OK && options->breaker != NULL)
-        error = stack_grow(stack, duress_with_breaker(*stack, options->breaker, &made, why), made);
+        error = stack_grow(stack, duress_with_breaker(*stack, options->breaker, &made, why), &made);
     if (error == DURESS_OK && options->retry != NULL)
-        error = stack_grow(stack, duress_with_retry(*stack, options->retry, options->retry_budget, &made, why), made);
+        error = stack_grow(stack, duress_with_retry(*stack, options->retry, options->retry_budget, &made, why), &made);
     return error;
 }
 
