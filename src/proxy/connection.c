@@ -250,36 +250,42 @@ void duress__connection_cut(struct connection *connection)
 
 /* --- inputs of the link --- */
 
-/* One read from |side|, at most what the link takes. True where there may be more to read. */
-static bool side_read_once(struct connection_side *side, uint64_t now_ns)
+enum read_result {
+    READ_NOTHING = 0, /* none came, none is wanted, or the stream ended */
+    READ_SOME,        /* less than was asked for: the kernel has no more, as a rule, and will tell when it has */
+    READ_ALL,
+};
+
+/* One read from |side|, at most what the link takes. */
+static enum read_result side_read_once(struct connection_side *side, uint64_t now_ns)
 {
     struct connection *connection = side->connection;
     enum duress_direction direction = direction_from(side->name);
     size_t wanted = duress_link_wants(connection->link, direction);
     if (side->ended || side->dead || wanted == 0)
-        return false;
+        return READ_NOTHING;
     size_t count = 0;
     int error = duress__socket_read(&side->socket, connection->proxy->scratch, wanted, &count);
-    if (error == DURESS_E_AGAIN)
-        return false;
     if (error == DURESS_OK) {
         struct duress_slice bytes = {connection->proxy->scratch, count};
-        return duress_link_push(connection->link, direction, bytes, now_ns) == DURESS_OK;
+        if (duress_link_push(connection->link, direction, bytes, now_ns) != DURESS_OK)
+            return READ_NOTHING; /* no memory: the link is about to reset both sides */
+        return count < wanted ? READ_SOME : READ_ALL;
     }
     if (error == DURESS_E_END) {
         side->ended = true;
         duress_link_end(connection->link, direction, now_ns);
-        return false;
+    } else if (error != DURESS_E_AGAIN) {
+        side->dead = true;
+        duress_link_reset(connection->link, side->name, now_ns);
     }
-    side->dead = true;
-    duress_link_reset(connection->link, side->name, now_ns);
-    return false;
+    return READ_NOTHING;
 }
 
 static void side_read(struct connection_side *side, uint64_t now_ns)
 {
     for (size_t reads = 0; reads < READS_PER_TURN; reads++) {
-        if (!side_read_once(side, now_ns))
+        if (side_read_once(side, now_ns) != READ_ALL)
             return;
         link_outputs(side->connection, now_ns);
         if (side->state != CONNECTION_OPEN)
@@ -291,7 +297,7 @@ static void side_read(struct connection_side *side, uint64_t now_ns)
  * has none, as nobody else would notice that the peer vanished while its direction is held up. */
 static void side_hangup(struct connection_side *side, uint64_t now_ns)
 {
-    while (side_read_once(side, now_ns)) {
+    while (side_read_once(side, now_ns) != READ_NOTHING) {
         link_outputs(side->connection, now_ns);
         if (side->state != CONNECTION_OPEN)
             return;
