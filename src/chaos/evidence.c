@@ -18,8 +18,7 @@ static bool toxic_acted(const struct duress_toxic *toxic, const struct duress_li
     const struct duress_link_direction_stats *direction = &stats->direction[toxic->direction];
     switch (toxic->type) {
     case DURESS_TOXIC_LATENCY:
-        return direction->chunks_delayed > 0;
-    case DURESS_TOXIC_BANDWIDTH: /* paced, or held back for good */
+    case DURESS_TOXIC_BANDWIDTH: /* passed on later, or held until there was nobody left to have it */
         return direction->chunks_delayed > 0 || direction->bytes_in > direction->bytes_out;
     case DURESS_TOXIC_SLOW_CLOSE:
         return direction->fin_in_ns != 0 &&

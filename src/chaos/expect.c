@@ -79,6 +79,13 @@ void chaos__expect_number(struct chaos *chaos, const char *file, int line, const
                 number_format(seen, seen_number, sizeof seen_number));
 }
 
+void chaos__expect_code(struct chaos *chaos, const char *file, int line, const char *seen_text, int seen, int code)
+{
+    if (seen != code)
+        chaos__fail(chaos, file, line, "expected: %s is %s; seen: %s", seen_text, duress_error_name(code),
+                    duress_error_name(seen));
+}
+
 static const char *answer_format(const struct chaos_answer *answer, char *text, size_t capacity)
 {
     if (answer->error == DURESS_OK)

@@ -74,10 +74,20 @@ static int run_open_world(struct chaos *chaos, struct live_run *run)
     return error;
 }
 
+/* The event library opens a pair of descriptors for the whole process with its first loop, and keeps them. */
+static int descriptors_count_before(void)
+{
+    struct duress_world *first = NULL;
+    if (duress_world_live_new(NULL, &first) != DURESS_OK)
+        return -1;
+    duress_world_free(first);
+    return descriptors_count();
+}
+
 static int run_open(struct chaos *chaos, struct duress_failure *why)
 {
     (void)why;
-    int descriptors = descriptors_count();
+    int descriptors = descriptors_count_before();
     struct live_run *run = duress_allocate_zeroed(&chaos->heap.allocator, 1, sizeof *run);
     if (run == NULL)
         return DURESS_E_NO_MEMORY;

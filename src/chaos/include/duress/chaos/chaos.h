@@ -297,6 +297,9 @@ DURESS_API void chaos_call_cancel(struct chaos_call *call);
 #define CHAOS_EXPECT_AT_LEAST(seen, limit)                                                                             \
     chaos__expect_number(chaos, __FILE__, __LINE__, #seen, (uint64_t)(seen), '>', #limit, (uint64_t)(limit))
 
+/* A code of duress/error.h, such as that of an attempt. */
+#define CHAOS_EXPECT_CODE(seen, code) chaos__expect_code(chaos, __FILE__, __LINE__, #seen, seen, code)
+
 /* The answer is a failure of that code. */
 #define CHAOS_EXPECT_ERROR(answer, code) chaos__expect_error(chaos, __FILE__, __LINE__, #answer, &(answer), code)
 /* The answer is a reply with that text. */
@@ -314,6 +317,8 @@ DURESS_API void chaos__fail(struct chaos *chaos, const char *file, int line, con
     DURESS_PRINTF(4, 5);
 DURESS_API void chaos__expect_number(struct chaos *chaos, const char *file, int line, const char *seen_text,
                                      uint64_t seen, char relation, const char *limit_text, uint64_t limit);
+DURESS_API void chaos__expect_code(struct chaos *chaos, const char *file, int line, const char *seen_text, int seen,
+                                   int code);
 DURESS_API void chaos__expect_error(struct chaos *chaos, const char *file, int line, const char *answer_text,
                                     const struct chaos_answer *answer, int code);
 DURESS_API void chaos__expect_reply(struct chaos *chaos, const char *file, int line, const char *answer_text,
