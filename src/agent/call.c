@@ -352,7 +352,7 @@ int duress_call_begin(struct duress_call *parent, const struct duress_child *chi
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
     made->idempotent = parent->idempotent;
-    made->streaming = parent->streaming || child->on_chunk != NULL;
+    made->streaming = !child->whole && (parent->streaming || child->on_chunk != NULL);
     made->started_ns = call_now_ns(parent);
     parent->child_count++;
     if (call != NULL)

@@ -97,6 +97,7 @@ struct duress_child {
     duress_end_fn on_end;
     duress_chunk_fn on_chunk; /* NULL where the parent streams: chunks go straight to the parent */
     void *context;
+    bool whole; /* asks for a whole reply even where the parent streams; |on_chunk| is NULL then */
 };
 
 /* Begins a call of |child|->agent as part of |parent|. DURESS_E_NO_MEMORY: there is no child, nothing is called back.
