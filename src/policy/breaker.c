@@ -114,8 +114,6 @@ static bool open_acquire(struct duress_breaker *breaker, uint64_t raw, uint64_t 
 {
     uint64_t ready_ns = duress_time_add(duress__atomic_load(&breaker->opened_ns), breaker->options.recovery_ns);
     if (now_ns < ready_ns) {
-        if (duress__atomic_load(&breaker->word) != raw)
-            return false; /* The instant may be that of a later opening. */
         (void)duress__atomic_add(&breaker->refused_open, 1);
         *retry_at_ns = ready_ns;
         *verdict = DURESS_REFUSE_OPEN;

@@ -19,7 +19,7 @@ bool duress__option_unused(const char *field, uint64_t given, const char *becaus
     if (given == 0)
         return true;
     if (why != NULL)
-        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: %" PRIu64 " given, must be 0 %s",
-                           field, given, because);
+        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: %" PRIu64 " given, must be 0 %s", field,
+                           given, because);
     return false;
 }

@@ -15,17 +15,20 @@
 static int points_left; /* until the second thread runs; below 0: it has */
 static void (*second_thread)(void *context);
 static void *second_context;
+static bool met; /* the second thread ran amid the first one's operation */
 
 void preempt_point(void)
 {
     if (points_left < 0 || points_left-- > 0)
         return;
+    met = true;
     second_thread(second_context);
 }
 
 /* From here on the atomic step number |point| lets |run| in. */
 static void preempt_at(int point, void (*run)(void *context), void *context)
 {
+    met = false;
     second_thread = run;
     second_context = context;
     points_left = point;
@@ -34,10 +37,11 @@ static void preempt_at(int point, void (*run)(void *context), void *context)
 /* True where the first thread's operation had as many steps; else the second thread runs now, after it. */
 static bool preempt_end(void)
 {
-    if (points_left < 0)
-        return true;
     points_left = -1;
+    if (met)
+        return true;
     second_thread(second_context);
+    points_left = -1;
     return false;
 }
 
@@ -138,12 +142,16 @@ static struct duress_breaker opened_at(uint64_t at_ns, uint64_t lease_ns)
     return breaker;
 }
 
+/* The second caller's clock was read later: its lease is longer, and the first caller must not shorten it. */
 static void two_probe(int point)
 {
-    struct pair pair = {.breaker = opened_at(T0, DURESS_S), .now_ns = T0 + 60 * DURESS_S};
+    uint64_t now_ns = T0 + 60 * DURESS_S;
+    struct pair pair = {.breaker = opened_at(T0, DURESS_S), .now_ns = now_ns + 5};
     preempt_at(point, second_acquires, &pair);
-    enum duress_verdict first = duress_breaker_acquire(&pair.breaker, pair.now_ns, &pair.permits[0], NULL);
+    enum duress_verdict first = duress_breaker_acquire(&pair.breaker, now_ns, &pair.permits[0], NULL);
     body_ends();
+    struct duress_permit probe = pair.permits[first == DURESS_ADMIT ? 0 : 1];
+    assert_in_range(duress_breaker_next_ns(&pair.breaker), probe.admitted_ns + DURESS_S, now_ns + 5 + DURESS_S);
     assert_true((first == DURESS_ADMIT) != (pair.verdict == DURESS_ADMIT));
     assert_true(first == DURESS_REFUSE_PROBING || pair.verdict == DURESS_REFUSE_PROBING);
 }
@@ -236,10 +244,87 @@ static void log_beside_many_changes(int point)
     }
 }
 
+static void log_check(const struct duress_breaker *breaker)
+{
+    struct duress_breaker_transition changes[DURESS_BREAKER_LOG_COUNT];
+    size_t count = duress_breaker_log(breaker, changes, DURESS_BREAKER_LOG_COUNT);
+    for (size_t i = 1; i < count; i++) {
+        assert_in_range(changes[i].at_ns, changes[i - 1].at_ns, UINT64_MAX);
+        assert_in_range(changes[i].generation, changes[i - 1].generation + 1, UINT64_MAX);
+    }
+}
+
+static void second_reads_log(void *context)
+{
+    log_check(&((struct pair *)context)->breaker);
+}
+
+/* As above, and the log is read one step of the first thread later. */
+static void second_changes_often_and_reads_later(void *context)
+{
+    second_changes_often(context);
+    preempt_at(0, second_reads_log, context);
+    met = true;
+}
+
+static void log_read_in_the_middle(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){0});
+    preempt_at(point, second_changes_often_and_reads_later, &pair);
+    duress_breaker_force_open(&pair.breaker, T0 + 1);
+    body_ends();
+}
+
+static void second_forces_earlier(void *context)
+{
+    duress_breaker_force_closed(&((struct pair *)context)->breaker, T0 + 5);
+}
+
+/* The second thread's clock was read before the first one's: its change is not dated before. */
+static void log_beside_an_earlier_clock(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){0});
+    preempt_at(point, second_forces_earlier, &pair);
+    duress_breaker_force_open(&pair.breaker, T0 + 10);
+    body_ends();
+    log_check(&pair.breaker);
+}
+
 static void the_log_is_never_torn(void **state)
 {
     (void)state;
     at_every_point(log_beside_many_changes, 6);
+    at_every_point(log_read_in_the_middle, 6);
+    at_every_point(log_beside_an_earlier_clock, 6);
+}
+
+static void second_begins_anew_and_fails(void *context)
+{
+    struct pair *pair = context;
+    duress_breaker_force_closed(&pair->breaker, T0);
+    duress_breaker_release(&pair->breaker, T0);
+    calls(&pair->breaker, 1, DURESS_OUTCOME_FAILURE, T0);
+}
+
+/* A result that was on its way into the window when a new generation began: it counts there neither for nor against,
+ * and does not take the place of one that does. */
+static void result_beside_a_new_generation(int point)
+{
+    struct pair pair = pair_with(
+        (struct duress_breaker_options){.mode = DURESS_BREAKER_RATE_OF_CALLS, .window_calls = 3, .calls_min = 2});
+    pair.permits[0] = admitted(&pair.breaker, T0);
+    preempt_at(point, second_begins_anew_and_fails, &pair);
+    duress_breaker_report(&pair.breaker, pair.permits[0], DURESS_OUTCOME_FAILURE, T0);
+    body_ends();
+    state_is(&pair.breaker, DURESS_BREAKER_CLOSED);
+    calls(&pair.breaker, 1, DURESS_OUTCOME_FAILURE, T0);
+    state_is(&pair.breaker, DURESS_BREAKER_OPEN);
+}
+
+static void the_window_keeps_generations_apart(void **state)
+{
+    (void)state;
+    at_every_point(result_beside_a_new_generation, 8);
 }
 
 static struct duress_retry_budget purse;
@@ -289,6 +374,7 @@ int main(void)
         cmocka_unit_test(an_opening_has_its_instant_from_the_first),
         cmocka_unit_test(a_new_probe_does_not_lapse_by_an_old_lease),
         cmocka_unit_test(the_log_is_never_torn),
+        cmocka_unit_test(the_window_keeps_generations_apart),
         cmocka_unit_test(the_last_token_goes_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
