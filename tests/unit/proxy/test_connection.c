@@ -213,6 +213,27 @@ static void rst_follows_the_data_before_it_to_a_slow_reader(void **state)
     fixture_stop(&fixture);
 }
 
+/* Bytes and RST arrive before the proxy looks once: the RST is known from the start, and still comes last. */
+static void rst_right_behind_bytes_loses_none(void **state)
+{
+    enum { BYTES = 50000 };
+    struct fixture fixture;
+    (void)state;
+    fixture_start(&fixture, NULL);
+    struct pair pair = pair_open(&fixture);
+    peer_send_text(&fixture, pair.client, "-");
+    peer_expect_text(&fixture, pair.server, "-");
+    static const uint8_t bytes[BYTES];
+    assert_int_equal(send(pair.client, bytes, sizeof bytes, MSG_NOSIGNAL), BYTES);
+    peer_reset(&pair.client);
+    size_t received = 0;
+    assert_int_equal(peer_drain(&fixture, pair.server, &received), END_RST);
+    assert_int_equal(received, BYTES);
+    wait_connection_count(&fixture, 0);
+    pair_close(&pair);
+    fixture_stop(&fixture);
+}
+
 /* A peer that never reads does not keep a socket that owes it an RST for ever. */
 static void rst_is_not_held_back_for_a_reader_that_stalls(void **state)
 {
@@ -457,6 +478,7 @@ int main(void)
         cmocka_unit_test(rst_of_the_client_reaches_the_server),
         cmocka_unit_test(rst_of_the_server_reaches_the_client),
         cmocka_unit_test(rst_follows_the_data_before_it_to_a_slow_reader),
+        cmocka_unit_test(rst_right_behind_bytes_loses_none),
         cmocka_unit_test(rst_is_not_held_back_for_a_reader_that_stalls),
         cmocka_unit_test(peer_that_vanishes_while_not_read_is_noticed),
         cmocka_unit_test(refused_dial_ends_the_client_with_a_fin),

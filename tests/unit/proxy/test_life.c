@@ -32,6 +32,8 @@ static void bad_options_are_refused_by_name(void **state)
     const char *target = "127.0.0.1:1";
     (void)state;
     assert_int_equal(duress__loop_new(NULL, NULL, &loop), DURESS_OK);
+    expect_refused_options(loop, NULL, "options: NULL");
+    expect_refused_options(NULL, &(struct duress_proxy_options){.listen = good, .upstream = target}, "loop: NULL");
     expect_refused_options(loop, &(struct duress_proxy_options){.upstream = target}, "listen: nothing given");
     expect_refused_options(loop, &(struct duress_proxy_options){.listen = "localhost:0", .upstream = target},
                            "listen: localhost:0 given");
@@ -183,6 +185,12 @@ static void cut_resets_both_ends_of_all(void **state)
         peer_send_text(&fixture, pairs[i].client, "x");
         peer_expect_text(&fixture, pairs[i].server, "x");
     }
+    /* The kernel holds bytes for a client that does not read: a cut does not wait for them. */
+    peer_receive_buffer(pairs[0].client, 4096);
+    static const uint8_t much[200000];
+    peer_send(&fixture, pairs[0].server, much, sizeof much);
+    while (link_stats(&fixture, 1).direction[DURESS_DOWNSTREAM].bytes_out < sizeof much)
+        run_for(&fixture, DURESS_MS);
     uint64_t cut_ns = now_ns(&fixture);
     duress_proxy_cut(fixture.proxy);
     assert_int_equal(duress_proxy_connection_count(fixture.proxy), 0);
@@ -313,6 +321,42 @@ static void silence_of_a_wildcard_listener(void **state)
     run_for(&fixture, 5 * DURESS_MS);
     assert_int_equal(duress_proxy_counts(fixture.proxy).accepted, 0); /* no filler was taken for a client */
     peer_close(&client);
+    fixture_stop(&fixture);
+}
+
+/* All of it once over IPv6, where the machine has it. */
+static void ipv6_listener_serves_and_is_silenced(void **state)
+{
+    struct fixture fixture;
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    (void)state;
+    int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool missing = probe < 0 || bind(probe, (const struct sockaddr *)&address, sizeof address) != 0;
+    (void)close(probe);
+    if (missing)
+        skip();
+    fixture_start(&fixture, &(struct duress_proxy_options){.listen = "[::1]:0"});
+    address.sin6_port = htons(duress_proxy_port(fixture.proxy));
+    int clients[2];
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(clients[i], (const struct sockaddr *)&address, sizeof address);
+        if (i == 0)
+            assert_int_equal(duress_proxy_silence(fixture.proxy, true), DURESS_OK);
+    }
+    int server = server_accept(&fixture);
+    peer_send_text(&fixture, server, "six");
+    peer_expect_text(&fixture, clients[0], "six");
+    assert_false(peer_is_connected(clients[1]));
+    assert_int_equal(duress_proxy_silence(fixture.proxy, false), DURESS_OK);
+    run_for(&fixture, 5 * DURESS_MS);
+    assert_int_equal(duress_proxy_counts(fixture.proxy).accepted, 1);
+    duress_proxy_down(fixture.proxy);
+    assert_int_equal(duress_proxy_up(fixture.proxy), DURESS_OK);
+    assert_int_equal(duress_proxy_port(fixture.proxy), ntohs(address.sin6_port));
+    peer_close(&server);
+    peer_close(&clients[0]);
+    peer_close(&clients[1]);
     fixture_stop(&fixture);
 }
 
@@ -620,6 +664,7 @@ int main(void)
         cmocka_unit_test(silence_serves_those_who_came_before),
         cmocka_unit_test(silence_ends_with_down),
         cmocka_unit_test(silence_of_a_wildcard_listener),
+        cmocka_unit_test(ipv6_listener_serves_and_is_silenced),
         cmocka_unit_test(silence_without_descriptors_is_undone),
         cmocka_unit_test(free_in_any_state_leaves_nothing),
         cmocka_unit_test(thousands_of_connections),
