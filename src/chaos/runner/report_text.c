@@ -56,16 +56,22 @@ static uint64_t entry_virtual_ns(const struct runner_entry *entry)
     return sum_ns;
 }
 
+/* A run that judged itself says its seed; one that crashed or hung is the one after the last that ended. */
+static uint64_t entry_seed(const struct runner_entry *entry)
+{
+    bool judged = entry->result != RUNNER_CRASHED && entry->result != RUNNER_HUNG;
+    return judged && entry->shared != NULL ? entry->shared->outcome.seed : entry->seed_first + entry_runs(entry);
+}
+
 void chaos__replay_command(const struct runner *runner, const struct runner_entry *entry, char *text, size_t capacity)
 {
+    const char *program = runner->options.program;
     if (entry->driver->is_live)
-        (void)snprintf(text, capacity, "%s --world live --filter %s.%s", runner->options.program, entry->test->group,
+        (void)snprintf(text, capacity, "%s --world live --filter %s.%s", program, entry->test->group,
                        entry->test->name);
     else
-        (void)snprintf(text, capacity, "%s --world sim --filter %s.%s --seed %" PRIu64, runner->options.program,
-                       entry->test->group, entry->test->name,
-                       entry_runs(entry) < entry->seed_count ? entry->seed_first + entry_runs(entry)
-                                                             : entry->shared->outcome.seed);
+        (void)snprintf(text, capacity, "%s --world sim --filter %s.%s --seed %" PRIu64, program, entry->test->group,
+                       entry->test->name, entry_seed(entry));
 }
 
 void chaos__report_list(FILE *out, const struct runner *runner)
@@ -122,7 +128,7 @@ static void failure_print(FILE *out, const struct runner *runner, const struct r
         (void)fprintf(out, "  output:\n%s\n", entry->output);
     chaos__replay_command(runner, entry, command, sizeof command);
     if (!entry->driver->is_live && entry->shared != NULL)
-        (void)fprintf(out, "  seed %" PRIu64 ", trace hash %016" PRIx64 "\n", entry->shared->outcome.seed,
+        (void)fprintf(out, "  seed %" PRIu64 ", trace hash %016" PRIx64 "\n", entry_seed(entry),
                       entry->shared->outcome.trace_hash);
     (void)fprintf(out, "  again: %s\n", command);
 }
