@@ -23,11 +23,16 @@ static size_t string_skip(struct duress_slice text, size_t at)
     return at + 1;
 }
 
-/* The digits after |at|, with spaces and the colon before them skipped; 0 where there is no plain number. */
-static uint64_t number_after(struct duress_slice text, size_t at)
+static size_t spaces_skip(struct duress_slice text, size_t at)
 {
-    while (at < text.length && (is_space(text.data[at]) || text.data[at] == ':'))
+    while (at < text.length && is_space(text.data[at]))
         at++;
+    return at;
+}
+
+/* The digits at |at|; 0 where there is no plain number. */
+static uint64_t number_at(struct duress_slice text, size_t at)
+{
     uint64_t value = 0;
     for (; at < text.length && text.data[at] >= '0' && text.data[at] <= '9'; at++) {
         uint64_t tens = duress_time_multiply(value, 10);
@@ -37,20 +42,28 @@ static uint64_t number_after(struct duress_slice text, size_t at)
     return whole ? value : 0;
 }
 
-/* The value of "retry_after_ms" in |details|, the text of a JSON object, at its top level. A string that is a value and
- * looks like the key is followed by no number, so that it does no harm. */
+/* Whether the string from |begin| to |end| is the key that is looked for. */
+static bool is_retry_after_key(struct duress_slice text, size_t begin, size_t end)
+{
+    size_t length = sizeof retry_after_key - 1;
+    size_t colon = spaces_skip(text, end);
+    return end - begin == length && colon < text.length && text.data[colon] == ':' &&
+           memcmp(text.data + begin, retry_after_key, length) == 0;
+}
+
+/* The value of "retry_after_ms" in |details|, the text of a JSON object, at its top level. */
 static uint64_t retry_after_ns(struct duress_slice details)
 {
-    size_t key_length = sizeof retry_after_key - 1;
     uint32_t depth = 0;
     size_t at = 0;
     while (at < details.length) {
         uint8_t byte = details.data[at];
         if (byte == '"') {
             size_t end = string_skip(details, at);
-            if (depth == 1 && end <= details.length && end - at == key_length &&
-                memcmp(details.data + at, retry_after_key, key_length) == 0)
-                return duress_time_multiply(number_after(details, end), DURESS_MS);
+            if (depth == 1 && is_retry_after_key(details, at, end)) {
+                size_t value = spaces_skip(details, spaces_skip(details, end) + 1);
+                return duress_time_multiply(number_at(details, value), DURESS_MS);
+            }
             at = end;
             continue;
         }

@@ -93,6 +93,8 @@ static void service_begin(void *context, struct duress_call *call)
     service->begun++;
     if (service->on_call != NULL)
         service->on_call(service->context, service, call);
+    if (!duress_call_is_live(call))
+        return;
     struct service_job *job = duress_call_allocate(call, sizeof *job);
     if (job == NULL) {
         struct duress_failure failure;
@@ -123,6 +125,8 @@ static void service_cancel(void *context, struct duress_call *call)
     struct rig_service *service = context;
     struct service_job *job = call->state;
     service->cancelled++;
+    if (job == NULL)
+        return; /* given up while it began */
     service->running--;
     duress_world_disarm(service->world, &job->timer);
 }
@@ -424,6 +428,8 @@ void rig_raw_send(struct rig_raw *raw, const void *bytes, size_t length)
 {
     size_t count = 0;
     struct duress_slice slice = duress_slice_bytes(bytes, length);
+    if (length == 0)
+        return;
     assert_int_equal(duress_stream_write(raw->stream, &slice, 1, &count), DURESS_OK);
     assert_int_equal(count, length);
 }
