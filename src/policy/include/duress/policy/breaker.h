@@ -47,7 +47,7 @@
  * window is kept: if another thread is inside, that thread weighs the result before it is done, and this one goes its
  * way. So nobody spins or sleeps, nothing is held across a call, and what a stalled thread can hold up is the weighing
  * of the window, not a caller. (Results weighed for others are dated by the thread that weighs them. Of more than
- * 65,535 results left by one stall, the rest is not weighed.)
+ * 65,535 results left behind during one stall the rest is not weighed; the rate of so many speaks for all.)
  *
  * Limits: a generation has 35 bits. A permit held for exactly 2^35 changes of state would be taken for a current one.
  */
@@ -142,8 +142,8 @@ struct duress_breaker_options {
     /* The rate modes. A rate is reached at or above the figure, once |calls_min| results are in the window. */
     uint32_t window_calls;     /* of calls: 1 to DURESS_BREAKER_WINDOW_CALLS_MAX */
     uint64_t window_ns;        /* of time: window_buckets to DURESS_BREAKER_DURATION_NS_MAX */
-    uint32_t window_buckets;   /* of time: 1 to DURESS_BREAKER_WINDOW_BUCKETS_MAX. The window moves on by one bucket of
-                                * window_ns / window_buckets (rounded up): it spans the bucket of now and those before. */
+    uint32_t window_buckets;   /* of time: 1 to DURESS_BREAKER_WINDOW_BUCKETS_MAX. Moves on by a bucket of window_ns /
+                                * window_buckets (rounded up) at a time; spans the bucket of now and those before. */
     uint32_t calls_min;        /* 1 to 1,000,000, of calls at most window_calls; the default is kept below that too */
     uint32_t failure_rate_ppm; /* 1 to 1,000,000 */
     uint64_t slow_call_ns;     /* results that took at least this are slow, and so is a probe, which then counts as
