@@ -34,7 +34,8 @@ static size_t slicer_cut(struct stage *stage, size_t bytes, uint64_t variation_b
     size_t variation = (size_t)variation_bytes; /* at most the average, so less than half of |bytes| */
     size_t shifted = bytes / 2 + (size_t)duress_prng_below(&stage->prng, 2 * variation_bytes);
     size_t cut = shifted > variation ? shifted - variation : 1;
-    return cut < bytes ? cut : bytes - 1;
+    DURESS_ASSERT(cut < bytes);
+    return cut;
 }
 
 /* How many bytes the next piece has. |length|: those of the chunk that were not sent. */

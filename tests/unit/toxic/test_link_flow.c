@@ -95,6 +95,24 @@ static void flow_bounds_the_number_of_chunks(void **unused)
     rig_close(&rig);
 }
 
+/* Room that a toxic further on makes without the sink's help is used at that same instant. */
+static void flow_goes_on_when_a_toxic_behind_makes_room(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic stalling = toxic_bandwidth(2, 0);
+    struct duress_toxic toxics[] = {toxic_latency(1, 0, 0), stalling, toxic_of(3, DURESS_TOXIC_BLACKHOLE)};
+    rig_open(&rig, toxics, 3);
+    rig_push(&rig, DURESS_DOWNSTREAM, 1);
+    for (int pushes = 0; pushes < PIPE_QUEUE_CHUNKS_MAX + 100; pushes++)
+        rig_push(&rig, DURESS_DOWNSTREAM, 1);
+    assert_int_equal(duress_link_buffered_bytes(rig.link, DURESS_DOWNSTREAM), PIPE_QUEUE_CHUNKS_MAX + 101);
+    stalling.toxicity_ppm = 0;
+    rig_update(&rig, stalling);
+    assert_int_equal(duress_link_buffered_bytes(rig.link, DURESS_DOWNSTREAM), 0);
+    rig_close(&rig);
+}
+
 /* A slicer to single bytes before a reader that takes nothing makes no more pieces than a queue holds. */
 static void flow_stops_a_slicer_behind_a_full_queue(void **unused)
 {
@@ -337,6 +355,7 @@ int main(void)
         cmocka_unit_test(flow_stops_at_the_buffers_limit),
         cmocka_unit_test(flow_wants_a_chunk_at_the_most),
         cmocka_unit_test(flow_bounds_the_number_of_chunks),
+        cmocka_unit_test(flow_goes_on_when_a_toxic_behind_makes_room),
         cmocka_unit_test(flow_stops_a_slicer_behind_a_full_queue),
         cmocka_unit_test(flow_holds_small_chunks_in_small_blocks),
         cmocka_unit_test(flow_drops_what_was_read_while_a_toxic_closed),

@@ -11,6 +11,21 @@ static void bandwidth_sends_pieces_of_100_ms_and_then_the_rest(void **unused)
     rig_push(&rig, DURESS_DOWNSTREAM, 250);
     rig_run(&rig, DURESS_S);
     assert_string_equal(rig_writes(&rig, DURESS_DOWNSTREAM), "100@100 100@200 50@250");
+    assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->chunks_delayed, 1); /* three pieces of one chunk */
+    assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->delay_ns_max, 250 * DURESS_MS);
+    rig_close(&rig);
+}
+
+static void bandwidth_before_a_limit_counts_the_cut_chunk_as_delayed(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxics[] = {toxic_bandwidth(1, 1000), toxic_limit_data(2, 150)};
+    rig_open(&rig, toxics, 2);
+    rig_push(&rig, DURESS_DOWNSTREAM, 250);
+    rig_run(&rig, DURESS_S);
+    assert_string_equal(rig_writes(&rig, DURESS_DOWNSTREAM), "100@100 50@200");
+    assert_int_equal(rig_stats(&rig, DURESS_DOWNSTREAM)->chunks_delayed, 1);
     rig_close(&rig);
 }
 
@@ -163,6 +178,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bandwidth_sends_pieces_of_100_ms_and_then_the_rest),
+        cmocka_unit_test(bandwidth_before_a_limit_counts_the_cut_chunk_as_delayed),
         cmocka_unit_test(bandwidth_100_takes_500_ms_for_50000_bytes),
         cmocka_unit_test(bandwidth_1000_sends_whole_chunks_every_33_ms),
         cmocka_unit_test(bandwidth_idle_time_earns_no_credit),
