@@ -11,11 +11,12 @@ static void end_forget(struct sim_connection *connection, unsigned side)
     struct sim_way *way = &connection->ways[side];
     connection->ends[side].is_gone = true;
     way->is_fin_wanted = false;
+    way->is_rst_wanted = false;
     way->is_throttled = false;
     duress__sim_buffer_truncate(&way->sending, way->travelling_bytes);
 }
 
-static void rst_send(struct sim_connection *connection, unsigned side)
+void duress__sim_rst_send(struct sim_connection *connection, unsigned side)
 {
     struct sim_way *way = &connection->ways[side];
     end_forget(connection, side);
@@ -122,9 +123,14 @@ static void data_arrive(struct sim_connection *connection, unsigned side, size_t
     struct sim_way *way = &connection->ways[side];
     const struct sim_end *sink = &connection->ends[sim_other(side)];
     way->travelling_bytes -= bytes;
+    if (sink->is_parting && !sink->is_gone) {
+        duress__sim_buffer_drop(&way->sending, bytes);
+        duress__sim_room_tell(connection, side);
+        return;
+    }
     if (sink->is_gone || (sink->stream == NULL && !sink->is_queued)) {
         duress__sim_buffer_drop(&way->sending, bytes);
-        rst_send(connection, sim_other(side));
+        duress__sim_rst_send(connection, sim_other(side));
         return;
     }
     if (!bytes_pass(connection, side, bytes)) {
@@ -137,8 +143,9 @@ static void data_arrive(struct sim_connection *connection, unsigned side, size_t
 
 static void fin_arrive(struct sim_connection *connection, unsigned side)
 {
+    connection->ends[side].is_parting = false; /* All that it wrote is there. */
     if (connection->ends[sim_other(side)].is_gone) {
-        rst_send(connection, sim_other(side));
+        duress__sim_rst_send(connection, sim_other(side));
         return;
     }
     duress_link_end(connection->link, (enum duress_direction)side, connection->sim->now_ns);
@@ -149,7 +156,7 @@ static void established_arrive(struct sim_connection *connection, unsigned side)
 {
     struct sim_listener *listener = connection->listener;
     if (listener == NULL || connection->ends[sim_other(side)].is_gone) {
-        rst_send(connection, sim_other(side));
+        duress__sim_rst_send(connection, sim_other(side));
         return;
     }
     duress_link_dialed(connection->link, DURESS_OK, connection->sim->now_ns);
@@ -184,7 +191,7 @@ void duress__sim_record_deliver(struct sim_connection *connection, unsigned side
 void duress__sim_end_refuse(struct sim_connection *connection, unsigned side)
 {
     if (!connection->ends[side].is_gone)
-        rst_send(connection, side);
+        duress__sim_rst_send(connection, side);
     duress__sim_connection_settle(connection);
 }
 
@@ -198,7 +205,7 @@ static void end_finish(struct sim_connection *connection, unsigned side, bool is
     if (end->is_gone)
         return;
     if (is_unread || (is_abort && !connection->is_unix && !have_both_ended)) {
-        rst_send(connection, side);
+        duress__sim_rst_send(connection, side);
         return;
     }
     way->is_fin_wanted = true;
@@ -212,6 +219,20 @@ void duress__sim_end_close(struct sim_connection *connection, unsigned side, boo
         end_finish(connection, side, is_abort);
     else
         duress__sim_handshake_cancel(connection);
+    duress__sim_connection_settle(connection);
+}
+
+void duress__sim_end_part(struct sim_connection *connection, unsigned side, bool is_reset)
+{
+    struct sim_end *end = &connection->ends[side];
+    struct sim_way *way = &connection->ways[side];
+    end->stream = NULL;
+    if (!end->is_gone) {
+        end->is_parting = !connection->is_unix && !(way->is_fin_sent && end->is_fin_received);
+        way->is_rst_wanted = is_reset && end->is_parting;
+        way->is_fin_wanted = !way->is_rst_wanted;
+        duress__sim_way_pump(connection, side);
+    }
     duress__sim_connection_settle(connection);
 }
 

@@ -39,7 +39,7 @@ static bool port_is_used(struct duress_sim_host *host, uint16_t port)
     for (const struct sim_listener *each = host->listeners; each != NULL; each = each->next)
         if (!each->is_inert && each->base.address.family != DURESS_FAMILY_UNIX && each->base.address.port == port)
             return true;
-    return false;
+    return duress__sim_relay_keeps_port(host, port);
 }
 
 uint16_t duress__sim_port_draw(struct duress_sim_host *host)
@@ -71,6 +71,8 @@ static int address_choose(struct duress_sim_host *host, struct duress_address *a
         address->port = duress__sim_port_draw(host);
         return address->port != 0 ? DURESS_OK : DURESS_E_ADDRESS_IN_USE;
     }
+    if (address->family != DURESS_FAMILY_UNIX && duress__sim_relay_keeps_port(host, address->port))
+        return DURESS_E_ADDRESS_IN_USE;
     return duress__sim_listener_find(host, address) == NULL ? DURESS_OK : DURESS_E_ADDRESS_IN_USE;
 }
 
@@ -98,22 +100,38 @@ static void accept_arm(struct sim_listener *listener)
         duress__sim_arm(sim, &listener->host->homes[false], &listener->accept, sim->now_ns);
 }
 
-static void accept_due(void *context)
+static void connection_accept(struct sim_listener *listener, struct sim_connection *connection)
 {
-    struct sim_listener *listener = context;
     struct duress_sim_host *host = listener->host;
-    struct sim_connection *connection = queue_take(listener);
-    accept_arm(listener); /* Now, as the listener may be closed below. */
-    if (connection == NULL)
-        return;
     duress__sim_trace(host->sim, SIM_EVENT_ACCEPT, host->number, connection->number);
     struct sim_stream *stream = duress__sim_stream_new(host, connection, DURESS_SIDE_SERVER);
     if (stream == NULL) {
         duress__sim_connection_cut(connection);
         return;
     }
-    duress_accept_fn fn = listener->base.fn;
-    fn(listener->base.context, &stream->base);
+    listener->base.fn(listener->base.context, &stream->base);
+}
+
+static void accept_due(void *context)
+{
+    struct sim_listener *listener = context;
+    struct sim_connection *connection = queue_take(listener);
+    accept_arm(listener); /* Now, as the listener may be closed below. */
+    if (connection != NULL)
+        connection_accept(listener, connection);
+}
+
+void duress__sim_listener_accept_waiting(struct duress_listener *listener)
+{
+    struct sim_listener *accepting = (struct sim_listener *)listener;
+    struct sim_connection *connection;
+    while ((connection = queue_take(accepting)) != NULL)
+        connection_accept(accepting, connection);
+}
+
+bool duress__sim_listener_is_inert(const struct duress_listener *listener)
+{
+    return ((const struct sim_listener *)listener)->is_inert;
 }
 
 void duress__sim_listener_enqueue(struct sim_listener *listener, struct sim_connection *connection)

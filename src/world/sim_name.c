@@ -15,7 +15,7 @@ struct sim_name {
     struct duress_sim_name says;
     uint32_t faults_left; /* where says.fault_count is not 0 */
     bool is_host;
-    struct duress_address address; /* of that host */
+    struct duress_address address; /* of that host; else NONE */
     char name[NAME_BYTES_MAX + 1];
 };
 
@@ -110,6 +110,12 @@ void duress__sim_names_free(struct duress_sim *sim)
     }
 }
 
+/* What it says without a fault; family NONE where that is nothing. */
+static struct duress_address name_address(const struct sim_name *known)
+{
+    return known->says.address.family != DURESS_FAMILY_NONE ? known->says.address : known->address;
+}
+
 /* The fault that the next question meets; counts it. */
 static enum duress_sim_name_fault name_fault_take(struct sim_name *known)
 {
@@ -164,9 +170,10 @@ static void question_answer(struct sim_resolution *resolution)
         fault = name_fault_take(known);
         if (fault == DURESS_SIM_NAME_TEMPORARY)
             resolution->error = DURESS_E_NAME_TEMPORARY;
-        if (fault == DURESS_SIM_NAME_WRONG || (fault == DURESS_SIM_NAME_OK && known->is_host))
+        resolution->answer = fault == DURESS_SIM_NAME_WRONG ? known->says.wrong : name_address(known);
+        bool is_answered = fault == DURESS_SIM_NAME_WRONG || fault == DURESS_SIM_NAME_OK;
+        if (is_answered && resolution->answer.family != DURESS_FAMILY_NONE)
             resolution->error = DURESS_OK;
-        resolution->answer = fault == DURESS_SIM_NAME_WRONG ? known->says.wrong : known->address;
     }
     duress__sim_trace(sim, SIM_EVENT_NAME_ASKED, resolution->host->number, known != NULL ? known->questions : 0);
     uint64_t arrives_ns = duress_time_add(sim->now_ns, duress__sim_delay_draw(sim, resolution->host->number));

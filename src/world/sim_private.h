@@ -54,6 +54,7 @@ struct sim_name;
     X(HOST_CRASHED, "host crashed")   /* host, 0 */                                                                    \
     X(HOST_RESTARTED, "host restarted")                                                                                \
     X(HOST_FROZEN, "host frozen") /* host, 1 or 0 */                                                                   \
+    X(RELAY, "relay changed")     /* host and port, what was done */                                                   \
     X(PATH, "path changed")       /* from, to; a fault of the network began or ended */
 
 enum sim_event {
@@ -67,6 +68,7 @@ enum sim_purpose {
     SIM_PURPOSE_RANK = 1, /* the order of equal instants */
     SIM_PURPOSE_DELAY,    /* of hops */
     SIM_PURPOSE_LINK,     /* mixed with the connection's number */
+    SIM_PURPOSE_RELAY,    /* mixed with the relay's host and port */
     SIM_PURPOSE_HOST,     /* mixed with the host's number: duress_world_prng() */
 };
 
@@ -218,6 +220,10 @@ static inline bool duress__sim_listener_is_full(const struct sim_listener *liste
 }
 /* |connection|'s handshake is complete. */
 void duress__sim_listener_enqueue(struct sim_listener *listener, struct sim_connection *connection);
+/* Accepts now what waits. */
+void duress__sim_listener_accept_waiting(struct duress_listener *listener);
+/* Its process died. */
+bool duress__sim_listener_is_inert(const struct duress_listener *listener);
 /* Closes all; |is_silent|: the power is gone, nobody is told. */
 void duress__sim_listeners_detach(struct duress_sim_host *host, bool is_silent);
 void duress__sim_listeners_free(struct duress_sim_host *host);
@@ -267,6 +273,7 @@ struct sim_way {
     bool is_room_held; /* so is the way back: the sender does not learn of room */
     bool is_throttled; /* the sender waits for room */
     bool is_fin_wanted;
+    bool is_rst_wanted; /* after all bytes */
     bool is_fin_sent;
     bool is_rst_sent;
 };
@@ -276,6 +283,7 @@ struct sim_end {
     struct duress_sim_host *host;
     struct sim_stream *stream; /* NULL: no process holds it */
     bool is_queued;            /* waits to be accepted */
+    bool is_parting;           /* nobody holds it; what comes is thrown away until all that was written is there */
     bool is_gone;              /* the kernel knows it no more: what comes for it is answered by RST */
     bool is_fin_received;
     bool is_reset_received;
@@ -337,6 +345,12 @@ void duress__sim_record_deliver(struct sim_connection *connection, unsigned side
  * know no such abort). May free the connection. */
 void duress__sim_end_close(struct sim_connection *connection, unsigned side, bool is_abort);
 
+/* As duress__sim_stream_part(). */
+void duress__sim_end_part(struct sim_connection *connection, unsigned side, bool is_reset);
+
+/* |side|'s kernel sends an RST and lets go. */
+void duress__sim_rst_send(struct sim_connection *connection, unsigned side);
+
 /* The listener goes before |side| was accepted: RST. May free the connection. */
 void duress__sim_end_refuse(struct sim_connection *connection, unsigned side);
 
@@ -396,6 +410,9 @@ int duress__sim_stream_write(struct duress_stream *stream, const struct duress_s
 void duress__sim_stream_shutdown(struct duress_stream *stream);
 void duress__sim_stream_close(struct duress_stream *stream);
 void duress__sim_stream_abort(struct duress_stream *stream);
+/* Closes (FIN) or resets as a proxy parts: after everything that was written was sent, while what the peer still sends
+ * is thrown away, so that no RST overtakes the bytes. Frees |stream|. */
+void duress__sim_stream_part(struct duress_stream *stream, bool is_reset);
 /* All streams of |host| become inert, and are closed as the kernel does; |is_silent|: the power is gone, nobody is
  * told. */
 void duress__sim_streams_detach(struct duress_sim_host *host, bool is_silent);
@@ -405,5 +422,7 @@ void duress__sim_streams_free(struct duress_sim_host *host);
 void duress__sim_relays_free(struct duress_sim *sim);
 /* A SYN for |port| of |host| was refused, or dropped on purpose. */
 void duress__sim_relay_count(struct duress_sim_host *host, uint16_t port, bool is_silenced);
+/* A relay that is down keeps its port from others. */
+bool duress__sim_relay_keeps_port(const struct duress_sim_host *host, uint16_t port);
 
 #endif

@@ -227,6 +227,14 @@ void duress__sim_stream_abort(struct duress_stream *stream)
     stream_let_go(stream_of(stream), true);
 }
 
+void duress__sim_stream_part(struct duress_stream *stream, bool is_reset)
+{
+    struct sim_stream *parting = stream_of(stream);
+    if (parting->connection != NULL)
+        duress__sim_end_part(parting->connection, parting->side, is_reset);
+    duress__sim_stream_free(parting);
+}
+
 void duress__sim_streams_detach(struct duress_sim_host *host, bool is_silent)
 {
     for (struct sim_stream *each = host->streams; each != NULL; each = each->next) {

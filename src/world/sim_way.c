@@ -84,6 +84,8 @@ void duress__sim_way_pump(struct sim_connection *connection, unsigned side)
         way->is_fin_sent = true;
         duress__sim_record_send(connection, side, SIM_RECORD_FIN, 0);
     }
+    if (way->is_rst_wanted && !is_waiting)
+        duress__sim_rst_send(connection, side);
 }
 
 /* --- room --- */

@@ -134,8 +134,8 @@ DURESS_API uint64_t duress_sim_name_questions(const struct duress_sim *sim, cons
 
 /* --- relays --- */
 
-/* A simulated proxy on |host|: listens on |port| (0: any), dials |upstream| for each connection (|limit_ns| for the
- * dial; 0 = none) and runs the connection through a link with the relay's toxics, as the daemon does. Returns in
+/* A simulated proxy on |host|: listens on |port| (0: any), dials |upstream| for each connection (for
+ * 10 s at the most) and runs the connection through a link with the relay's toxics, as the daemon does. Returns in
  * *relay, free with duress_sim_relay_free(). ADDRESS_IN_USE, NO_MEMORY. */
 DURESS_API DURESS_MUST_CHECK int duress_sim_relay_new(struct duress_sim_host *host, uint16_t port,
                                                       const struct duress_address *upstream,
