@@ -22,7 +22,8 @@ endfunction()
 
 # duress_unit_test(<name> SOURCES <file>… LINKS <room>… [INCLUDES <dir>…])
 #
-# One cmocka program, one ctest entry labelled "unit".
+# One cmocka program, one ctest entry labelled "unit"; labelled "threads" as well where it links Threads::Threads, and then
+# the thread sanitizer sees it (make tsan).
 function(duress_unit_test name)
     cmake_parse_arguments(TEST "" "" "SOURCES;LINKS;INCLUDES" ${ARGN})
     add_executable(${name} ${TEST_SOURCES})
@@ -36,5 +37,9 @@ function(duress_unit_test name)
     endforeach()
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support ${TEST_INCLUDES})
     add_test(NAME unit.${name} COMMAND ${name})
-    set_tests_properties(unit.${name} PROPERTIES LABELS unit TIMEOUT 240)
+    set(labels unit)
+    if("Threads::Threads" IN_LIST TEST_LINKS)
+        list(APPEND labels threads)
+    endif()
+    set_tests_properties(unit.${name} PROPERTIES LABELS "${labels}" TIMEOUT 240)
 endfunction()
