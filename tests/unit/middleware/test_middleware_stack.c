@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The documented order of the layers, seen from what each of them counts. */
+#include "layer_test.h"
+
+#include <string.h>
+
+static struct layer_test the_test;
+
+static int setup(void **state)
+{
+    *state = &the_test;
+    layer_test_open(&the_test, 0);
+    return 0;
+}
+
+static const struct duress_retry_options retry = {
+    .attempts_max = 10,
+    .backoff_ns = 100 * DURESS_MS,
+    .jitter = DURESS_JITTER_NONE,
+};
+static const struct duress_breaker_layer_options breaker = {.breaker = {.failures_to_open = 3}};
+static const struct duress_timeout_options timeout = {.limit_ns = DURESS_S};
+
+static void build(struct layer_test *test, struct duress_stack_options options)
+{
+    assert_int_equal(duress_stack_new(test->service.agent, &options, &test->agent, NULL), DURESS_OK);
+}
+
+static void each_attempt_has_its_own_limit_and_is_weighed_by_itself(void **state)
+{
+    struct layer_test *test = *state;
+    build(test, (struct duress_stack_options){.retry = &retry, .breaker = &breaker, .timeout = &timeout});
+    test->service.silent = true;
+    struct rig_answer answer = layer_test_ask(test, "x", 0, true);
+    /* Three attempts of 1 s open the breaker; its refusal is the fourth, and is not retried. */
+    assert_int_equal(answer.error, DURESS_E_CIRCUIT_OPEN);
+    assert_int_equal(answer.failure.attempts, 4);
+    assert_true(answer.failure.ambiguous); /* the first three were */
+    assert_int_equal(test->service.begun, 3);
+    assert_int_equal(test->service.cancelled, 3);
+    assert_int_equal(answer.ended_ns - answer.started_ns, (1000 + 100 + 1000 + 200 + 1000 + 400) * DURESS_MS);
+    assert_int_equal(duress_timeout_counts(test->agent).begun, 3);
+    assert_int_equal(duress_timeout_counts(test->agent).timed_out, 3);
+    assert_int_equal(duress_breaker_counts(test->agent).begun, 4);
+    assert_int_equal(duress_breaker_counts(test->agent).refused, 1);
+    assert_int_equal(duress_retry_counts(test->agent).calls.begun, 1);
+    layer_test_close(test);
+}
+
+static void layers_that_are_not_asked_for_are_left_out(void **state)
+{
+    struct layer_test *test = *state;
+    build(test, (struct duress_stack_options){.breaker = &breaker});
+    assert_non_null(duress_breaker_of(test->agent));
+    layer_test_ask(test, "x", 0, false);
+    assert_int_equal(duress_breaker_counts(test->agent).succeeded, 1);
+    assert_int_equal(duress_retry_counts(test->agent).attempts, 0);
+    assert_int_equal(duress_timeout_counts(test->agent).begun, 0);
+    assert_null(duress_breaker_of(test->service.agent));
+    layer_test_close(test);
+}
+
+static void a_stack_of_nothing_is_the_agent_itself(void **state)
+{
+    struct layer_test *test = *state;
+    build(test, (struct duress_stack_options){.retry = NULL});
+    assert_ptr_equal(test->agent, test->service.agent);
+    layer_test_close(test);
+}
+
+static void the_budget_is_shared_by_stacks(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_retry_budget budget;
+    struct duress_retry_budget_options small = {.capacity = 1, .deposit_milli = 1};
+    struct duress_agent *other = NULL;
+    assert_int_equal(duress_retry_budget_init(&budget, &small, NULL), DURESS_OK);
+    struct duress_stack_options options = {.retry = &retry, .retry_budget = &budget};
+    build(test, options);
+    assert_int_equal(duress_stack_new(test->service.agent, &options, &other, NULL), DURESS_OK);
+    service_fails(&test->service, 100, DURESS_E_REFUSED, false);
+    assert_int_equal(layer_test_ask(test, "x", 0, false).failure.attempts, 2);
+    struct rig_answer answer = {.ended = 0};
+    rig_ask(other, "x", &answer);
+    rig_run_until_ended(&test->rig, &answer);
+    assert_int_equal(answer.failure.attempts, 1);
+    duress_agent_unref(other);
+    layer_test_close(test);
+}
+
+static void one_bad_layer_refuses_the_whole_and_leaks_nothing(void **state)
+{
+    struct layer_test *test = *state;
+    static const struct duress_retry_options bad = {.attempts_max = 1000000};
+    struct duress_stack_options options = {.retry = &bad, .breaker = &breaker, .timeout = &timeout};
+    struct duress_failure why;
+    assert_int_equal(duress_stack_new(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
+    assert_non_null(strstr(why.detail, "attempts_max"));
+    struct duress_retry_budget budget;
+    options = (struct duress_stack_options){.retry_budget = &budget};
+    assert_int_equal(duress_stack_new(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "retry_budget: only with retry");
+    assert_int_equal(duress_stack_new(NULL, &options, &test->agent, NULL), DURESS_E_INVALID);
+    layer_test_close(test);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(each_attempt_has_its_own_limit_and_is_weighed_by_itself, setup),
+        cmocka_unit_test_setup(layers_that_are_not_asked_for_are_left_out, setup),
+        cmocka_unit_test_setup(a_stack_of_nothing_is_the_agent_itself, setup),
+        cmocka_unit_test_setup(the_budget_is_shared_by_stacks, setup),
+        cmocka_unit_test_setup(one_bad_layer_refuses_the_whole_and_leaks_nothing, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
