@@ -290,7 +290,9 @@ static void latency_outside(struct chaos *chaos, uint64_t latency_ns)
 {
     struct chaos_service *echo = chaos_service_start(chaos, "echo");
     struct chaos_link *link = chaos_link_open(chaos, echo);
-    chaos_link_latency(link, latency_ns);
+    struct duress_toxic latency = {.type = DURESS_TOXIC_LATENCY, .direction = DURESS_UPSTREAM};
+    latency.as.latency.latency_ns = latency_ns;
+    (void)chaos_link_toxic(link, &latency);
     struct duress_agent *agent = timeout_around(chaos, chaos_link_agent(link), latency_ns * 3 / 4);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 60 * DURESS_S);

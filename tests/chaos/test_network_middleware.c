@@ -89,9 +89,10 @@ CHAOS_TEST(timeout, late_reply_is_dropped_when_shared,
     struct duress_agent *agent = chaos_stack(chaos, patient, &(struct duress_stack_options){.timeout = &timeout});
 
     struct chaos_call *late = chaos_begin(chaos, agent, "late", 30 * DURESS_S, false);
-    struct chaos_call *patient_call = chaos_begin(chaos, patient, "patient", 30 * DURESS_S, false);
     struct chaos_call *others[8];
-    chaos_pass(chaos, 100 * DURESS_MS);
+    chaos_pass(chaos, 60 * DURESS_MS); /* so that the late reply comes while the patient call still waits */
+    struct chaos_call *patient_call = chaos_begin(chaos, patient, "patient", 30 * DURESS_S, false);
+    chaos_pass(chaos, 40 * DURESS_MS);
     for (size_t i = 0; i < 8; i++)
         others[i] = chaos_begin(chaos, agent, (const char[2]){(char)('a' + i), '\0'}, 30 * DURESS_S, false);
     struct chaos_answer answer;
