@@ -158,37 +158,68 @@ static int first_wait_ms(uint64_t timeout_ns, uint32_t tries)
     return (int)((patience_ns + shares_ns - 1) / shares_ns);
 }
 
-static int channel_open(struct live_resolver *resolver, const struct duress_world_live_options *options)
+static int error_from_init(int status, int otherwise)
+{
+    if (status == ARES_SUCCESS)
+        return DURESS_OK;
+    return status == ARES_ENOMEM ? DURESS_E_NO_MEMORY : otherwise;
+}
+
+static int channel_init(struct live_resolver *resolver, const struct duress_world_live_options *options, int flags)
 {
     uint64_t timeout_ns = options->name_timeout_ns == 0 ? NAME_TIMEOUT_NS_DEFAULT : options->name_timeout_ns;
     uint32_t tries = options->name_tries == 0 ? NAME_TRIES_DEFAULT : options->name_tries;
-    if (timeout_ns < DURESS_MS || timeout_ns > NAME_TIMEOUT_NS_MAX || tries > NAME_TRIES_MAX)
-        return DURESS_E_INVALID;
     static char lookups[] = "b"; /* the name servers alone, not the machine's hosts file; c-ares copies it */
     struct ares_options settings = {
+        .flags = flags,
         .timeout = first_wait_ms(timeout_ns, tries),
         .tries = (int)tries,
         .sock_state_cb = ares_wants,
         .sock_state_cb_data = resolver,
     };
-    int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
     if (options->name_servers != NULL) {
-        settings.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
+        settings.flags |= ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
         settings.lookups = lookups;
-        mask |= ARES_OPT_FLAGS | ARES_OPT_LOOKUPS;
+        mask |= ARES_OPT_LOOKUPS;
     }
-    int status = ares_init_options(&resolver->channel, &settings, mask);
-    if (status != ARES_SUCCESS) {
+    int error = error_from_init(ares_init_options(&resolver->channel, &settings, mask), DURESS_E_SYSTEM);
+    if (error != DURESS_OK) {
         resolver->channel = NULL;
-        return status == ARES_ENOMEM ? DURESS_E_NO_MEMORY : DURESS_E_SYSTEM;
+        return error;
     }
     ares_set_socket_functions(resolver->channel, &ares_calls, resolver);
     if (options->name_servers == NULL)
         return DURESS_OK;
-    status = ares_set_servers_ports_csv(resolver->channel, options->name_servers);
-    if (status != ARES_SUCCESS)
-        return status == ARES_ENOMEM ? DURESS_E_NO_MEMORY : DURESS_E_INVALID;
-    return DURESS_OK;
+    return error_from_init(ares_set_servers_ports_csv(resolver->channel, options->name_servers), DURESS_E_INVALID);
+}
+
+static bool channel_has_one_server(struct live_resolver *resolver)
+{
+    struct ares_addr_port_node *servers = NULL;
+    if (ares_get_servers_ports(resolver->channel, &servers) != ARES_SUCCESS || servers == NULL)
+        return false;
+    bool one = servers->next == NULL;
+    ares_free_data(servers);
+    return one;
+}
+
+/* Where several name servers are known, c-ares asks the next one after a server failure, and forgets what it was when
+ * none is left. Where there is only one, its failure is the answer, and is told as such: NAME_TEMPORARY, not
+ * NAME_SILENT. */
+static int channel_open(struct live_resolver *resolver, const struct duress_world_live_options *options)
+{
+    uint64_t timeout_ns = options->name_timeout_ns;
+    if (timeout_ns != 0 && (timeout_ns < DURESS_MS || timeout_ns > NAME_TIMEOUT_NS_MAX))
+        return DURESS_E_INVALID;
+    if (options->name_tries > NAME_TRIES_MAX)
+        return DURESS_E_INVALID;
+    int error = channel_init(resolver, options, 0);
+    if (error != DURESS_OK || !channel_has_one_server(resolver))
+        return error;
+    ares_destroy(resolver->channel);
+    resolver->channel = NULL;
+    return channel_init(resolver, options, ARES_FLAG_NOCHECKRESP);
 }
 
 int duress__live_resolver_new(struct live_world *world, const struct duress_world_live_options *options,
