@@ -131,13 +131,17 @@ static void service_cancel(void *context, struct duress_call *call)
     duress_world_disarm(service->world, &job->timer);
 }
 
-void rig_service_open(struct rig_service *service, struct duress_world *world, const char *name)
+int rig_service_try_open(struct rig_service *service, struct duress_world *world, const char *name)
 {
     *service = (struct rig_service){.world = world};
     duress_world_prng(world, 4711, &service->prng);
     duress_failure_set(&service->failure, DURESS_E_REFUSED, DURESS_ORIGIN_AGENT, "as asked");
-    assert_int_equal(duress_function_async_new(world, name, service_begin, service_cancel, service, &service->agent),
-                     DURESS_OK);
+    return duress_function_async_new(world, name, service_begin, service_cancel, service, &service->agent);
+}
+
+void rig_service_open(struct rig_service *service, struct duress_world *world, const char *name)
+{
+    assert_int_equal(rig_service_try_open(service, world, name), DURESS_OK);
 }
 
 void rig_service_close(struct rig_service *service)

@@ -54,6 +54,8 @@ struct rig_service {
 
 /* Readies an echo without delay: it answers "re: " and the request. */
 void rig_service_open(struct rig_service *service, struct duress_world *world, const char *name);
+/* The same for tests in which memory may be out: DURESS_OK or DURESS_E_NO_MEMORY. */
+int rig_service_try_open(struct rig_service *service, struct duress_world *world, const char *name);
 void rig_service_close(struct rig_service *service);
 
 /* --- callers --- */

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A thousand calls at once through each layer, the stack and the network, of which a third is cancelled at random
+ * virtual instants, over many seeds: each ends exactly once, and no timer, no call, no byte and no memory is left. */
+#include "layer_test.h"
+
+#include <string.h>
+
+enum { CALL_COUNT = 1000, SEED_COUNT = 12 };
+
+struct crowd_call {
+    struct rig_answer answer;
+    struct crowd *crowd;
+    struct duress_timer begin;
+    struct duress_timer cancel;
+    uint64_t deadline_ns;
+    bool idempotent;
+    bool streaming;
+};
+
+struct crowd {
+    struct layer_test test;
+    struct duress_prng prng;
+    struct duress_retry_budget budget;
+    uint32_t ended;
+    uint32_t cancelled;
+    struct crowd_call calls[CALL_COUNT];
+};
+
+static struct crowd the_crowd;
+
+static void crowd_ended(struct rig_answer *answer, void *context)
+{
+    struct crowd_call *call = context;
+    struct crowd *crowd = call->crowd;
+    crowd->ended++;
+    crowd->cancelled += answer->error == DURESS_E_CANCELLED;
+    duress_world_disarm(crowd->test.rig.client, &call->cancel);
+}
+
+static void crowd_begin(void *context)
+{
+    struct crowd_call *call = context;
+    call->answer.then = crowd_ended;
+    call->answer.then_context = call;
+    assert_int_equal(
+        rig_try_ask(call->crowd->test.agent, "x", call->deadline_ns, call->idempotent, call->streaming, &call->answer),
+        DURESS_OK);
+}
+
+static void crowd_cancel(void *context)
+{
+    struct crowd_call *call = context;
+    if (call->answer.call != NULL)
+        duress_call_cancel(call->answer.call);
+}
+
+/* Every answer its own delay; some fail, some never come. */
+static void random_mood(void *context, struct rig_service *service, struct duress_call *call)
+{
+    static const enum duress_error codes[] = {DURESS_E_REFUSED, DURESS_E_RESET, DURESS_E_OVERLOADED, DURESS_E_INVALID};
+    struct crowd *crowd = context;
+    (void)call;
+    uint64_t mood = duress_prng_below(&crowd->prng, 100);
+    service->at_once = mood < 10;
+    service->silent = mood >= 95;
+    service->fail_count = mood >= 10 && mood < 35;
+    service->delay_ns_max = mood < 15 ? 0 : 400 * DURESS_MS;
+    service->chunk_count = (uint32_t)(mood % 4);
+    duress_failure_set(&service->failure, codes[mood % 4], DURESS_ORIGIN_AGENT, "mood %u", (unsigned)mood);
+}
+
+static void crowd_schedule(struct crowd *crowd)
+{
+    struct duress_world *world = crowd->test.rig.client;
+    uint64_t now_ns = rig_now_ns(&crowd->test.rig);
+    for (int i = 0; i < CALL_COUNT; i++) {
+        struct crowd_call *call = &crowd->calls[i];
+        *call = (struct crowd_call){.crowd = crowd};
+        uint64_t begin_ns = now_ns + duress_prng_below(&crowd->prng, 500 * DURESS_MS);
+        call->idempotent = duress_prng_chance(&crowd->prng, 500000);
+        call->streaming = duress_prng_chance(&crowd->prng, 300000);
+        call->deadline_ns = begin_ns + 5 * DURESS_S + duress_prng_below(&crowd->prng, DURESS_S);
+        duress_timer_init(&call->begin, crowd_begin, call);
+        duress_timer_init(&call->cancel, crowd_cancel, call);
+        duress_world_arm(world, &call->begin, begin_ns);
+        if (i % 3 == 0)
+            duress_world_arm(world, &call->cancel, begin_ns + duress_prng_below(&crowd->prng, 40 * DURESS_MS));
+    }
+}
+
+static bool crowd_is_done(void *context)
+{
+    return ((const struct crowd *)context)->ended == CALL_COUNT;
+}
+
+static void crowd_run(struct crowd *crowd)
+{
+    struct rig *rig = &crowd->test.rig;
+    crowd_schedule(crowd);
+    assert_int_equal(duress_sim_run_until(rig->sim, crowd_is_done, crowd, rig_now_ns(rig) + 60 * DURESS_S), DURESS_OK);
+    for (int i = 0; i < CALL_COUNT; i++)
+        assert_int_equal(crowd->calls[i].answer.ended, 1);
+    assert_in_range(crowd->cancelled, 100, CALL_COUNT / 3 + 1);
+    assert_int_equal(duress_agent_in_flight_count(crowd->test.agent), 0);
+}
+
+typedef void (*crowd_wrap_fn)(struct crowd *crowd, struct duress_agent *inner);
+
+static void wrap_timeout(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_timeout_options options = {.limit_ns = 300 * DURESS_MS, .gap_ns = 200 * DURESS_MS};
+    assert_int_equal(duress_with_timeout(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+static void wrap_retry(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_retry_options options = {.attempts_max = 4, .backoff_ns = 100 * DURESS_MS};
+    assert_int_equal(duress_with_retry(inner, &options, NULL, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+static const struct duress_breaker_layer_options wide_breaker = {
+    .breaker = {.failures_to_open = 8, .recovery_ns = 20 * DURESS_MS, .probes_max = 3},
+};
+
+static void wrap_breaker(struct crowd *crowd, struct duress_agent *inner)
+{
+    assert_int_equal(duress_with_breaker(inner, &wide_breaker, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 50 * DURESS_MS};
+    struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
+    struct duress_stack_options options = {
+        .retry = &retry,
+        .retry_budget = &crowd->budget,
+        .breaker = &wide_breaker,
+        .timeout = &timeout,
+    };
+    assert_int_equal(duress_stack_new(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+static void assert_settled(struct duress_layer_counts counts, uint64_t begun_min)
+{
+    assert_balanced(counts);
+    assert_int_equal(counts.in_flight, 0);
+    assert_true(counts.begun >= begun_min);
+}
+
+static void crowd_open(struct crowd *crowd, uint64_t seed)
+{
+    layer_test_open(&crowd->test, seed);
+    struct duress_retry_budget_options budget = {.capacity = 200, .deposit_milli = 100};
+    assert_int_equal(duress_retry_budget_init(&crowd->budget, &budget, NULL), DURESS_OK);
+    duress_prng_init(&crowd->prng, seed, 99);
+    crowd->ended = 0;
+    crowd->cancelled = 0;
+}
+
+/* A layer around a local service: when the last call has ended nothing at all is left to happen. */
+static struct crowd *crowd_local(crowd_wrap_fn wrap, uint64_t seed)
+{
+    struct crowd *crowd = &the_crowd;
+    crowd_open(crowd, seed);
+    crowd->test.service.on_call = random_mood;
+    crowd->test.service.context = crowd;
+    wrap(crowd, crowd->test.service.agent);
+    crowd_run(crowd);
+    uint64_t ended_ns = rig_now_ns(&crowd->test.rig);
+    rig_run_dry(&crowd->test.rig);
+    assert_int_equal(rig_now_ns(&crowd->test.rig), ended_ns); /* no timer was armed any more */
+    assert_int_equal(crowd->test.service.running, 0);
+    return crowd;
+}
+
+static void a_thousand_calls_through_the_timeout(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_timeout, seed);
+        struct duress_layer_counts counts = duress_timeout_counts(crowd->test.agent);
+        assert_settled(counts, CALL_COUNT);
+        assert_int_equal(counts.begun, CALL_COUNT);
+        assert_int_equal(counts.cancelled, crowd->cancelled);
+        assert_true(counts.timed_out > 50);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_the_retry(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_retry, seed);
+        struct duress_retry_counts counts = duress_retry_counts(crowd->test.agent);
+        assert_settled(counts.calls, CALL_COUNT);
+        assert_int_equal(counts.waiting, 0);
+        assert_int_equal(counts.attempts, crowd->test.service.begun);
+        assert_true(counts.attempts > CALL_COUNT + 50);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_the_breaker(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_breaker, seed);
+        struct duress_layer_counts counts = duress_breaker_counts(crowd->test.agent);
+        struct duress_breaker_snapshot policy;
+        assert_settled(counts, CALL_COUNT);
+        duress_breaker_snapshot(duress_breaker_of(crowd->test.agent), &policy);
+        /* Every permit was reported exactly once, and no probe holds its slot. */
+        assert_int_equal(policy.counters.admitted, policy.counters.successes + policy.counters.failures +
+                                                       policy.counters.cancelled + policy.counters.ignored);
+        assert_int_equal(policy.counters.admitted, crowd->test.service.begun);
+        assert_int_equal(policy.probes_in_flight, 0);
+        assert_int_equal(policy.counters.cancelled, counts.cancelled);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_the_stack(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_stack, seed);
+        assert_settled(duress_retry_counts(crowd->test.agent).calls, CALL_COUNT);
+        assert_settled(duress_breaker_counts(crowd->test.agent), 1);
+        assert_settled(duress_timeout_counts(crowd->test.agent), 1);
+        layer_test_close(&crowd->test);
+    }
+}
+
+/* --- over the network --- */
+
+static void crowd_remote(crowd_wrap_fn wrap, uint64_t seed, uint32_t in_flight_max, uint32_t connections_max)
+{
+    struct crowd *crowd = &the_crowd;
+    struct rig *rig = &crowd->test.rig;
+    crowd_open(crowd, seed);
+    rig->service.on_call = random_mood;
+    rig->service.context = crowd;
+    rig_serve(rig, &(struct duress_server_options){.in_flight_max = 16});
+    struct duress_agent *remote = rig_remote(
+        rig, &(struct duress_remote_options){.in_flight_max = in_flight_max, .connections_max = connections_max});
+    if (wrap != NULL)
+        wrap(crowd, remote);
+    else
+        crowd->test.agent = duress_agent_ref(remote);
+    crowd_run(crowd);
+    assert_int_equal(duress_remote_counts(remote).calls_waiting, 0);
+    assert_int_equal(duress_agent_in_flight_count(remote), 0);
+    assert_int_equal(duress_remote_counts(remote).replies_stray, 0);
+    duress_agent_unref(remote);
+    duress_agent_unref(crowd->test.agent);
+    crowd->test.agent = NULL;
+    rig_run_for(rig, 10 * DURESS_S); /* what was closed reaches the server */
+    struct duress_server_counts counts = duress_server_counts(rig->server);
+    assert_int_equal(counts.connections_open, 0);
+    assert_int_equal(counts.in_flight, 0);
+    assert_int_equal(counts.malformed, 0);
+    assert_int_equal(rig->service.running, 0);
+    assert_int_equal(rig->service.begun, counts.arrivals);
+    layer_test_close(&crowd->test);
+}
+
+static void a_thousand_calls_over_the_network_one_at_a_time(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++)
+        crowd_remote(NULL, seed, 1, 100);
+}
+
+static void a_thousand_calls_over_the_network_pipelined(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++)
+        crowd_remote(NULL, seed, 64, 5);
+}
+
+static void a_thousand_calls_through_the_stack_over_the_network(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++)
+        crowd_remote(wrap_stack, seed, seed % 2 == 0 ? 1 : 16, 50);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_calls_through_the_timeout),
+        cmocka_unit_test(a_thousand_calls_through_the_retry),
+        cmocka_unit_test(a_thousand_calls_through_the_breaker),
+        cmocka_unit_test(a_thousand_calls_through_the_stack),
+        cmocka_unit_test(a_thousand_calls_over_the_network_one_at_a_time),
+        cmocka_unit_test(a_thousand_calls_over_the_network_pipelined),
+        cmocka_unit_test(a_thousand_calls_through_the_stack_over_the_network),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
