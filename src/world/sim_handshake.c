@@ -12,6 +12,7 @@
 #include "sim_private.h"
 
 #define SYN_COUNT_MAX 7 /* the first and tcp_syn_retries = 6 */
+#define UNIX_RETRY_NS (5 * DURESS_MS)
 
 /* Sent again, or given up in the end, this long after the first. */
 static uint64_t retry_after_ns(uint32_t attempt)
@@ -118,10 +119,34 @@ static void retry_arm(struct sim_connection *connection)
     duress__sim_arm(connection->sim, NULL, &connection->retry, at_ns);
 }
 
+/* --- Unix sockets: the kernel is one, and knows at once; where the queue is full it says so, and we ask again --- */
+
+static void unix_begin(struct sim_connection *connection)
+{
+    struct duress_sim *sim = connection->sim;
+    struct sim_listener *listener = duress__sim_listener_find(connection->ends[DURESS_SIDE_SERVER].host,
+                                                              &connection->addresses[DURESS_SIDE_SERVER]);
+    if (listener != NULL && duress__sim_listener_is_full(listener)) {
+        duress__sim_arm(sim, NULL, &connection->retry, duress_time_add(sim->now_ns, UNIX_RETRY_NS));
+        return;
+    }
+    connection->answer = listener != NULL ? DURESS_OK : DURESS_E_REFUSED;
+    if (listener != NULL) {
+        listener->waiting++;
+        connection->listener = listener;
+    }
+    connection->stage = SIM_STAGE_ANSWER_TRAVELS;
+    duress__sim_arm(sim, NULL, &connection->handshake, sim->now_ns);
+}
+
 static void retry_due(void *context)
 {
     struct sim_connection *connection = context;
     duress__sim_trace(connection->sim, SIM_EVENT_SYN_RETRY, connection->number, connection->attempt);
+    if (connection->is_unix) {
+        unix_begin(connection);
+        return;
+    }
     if (connection->attempt == SYN_COUNT_MAX) {
         handshake_fail(connection, DURESS_E_CONNECT_TIMEOUT);
         return;
@@ -164,37 +189,19 @@ static void handshake_due(void *context)
         answer_arrive(connection);
 }
 
-/* --- Unix sockets: the kernel is one, and knows at once --- */
-
-static int unix_begin(struct sim_connection *connection)
-{
-    struct duress_sim *sim = connection->sim;
-    struct sim_listener *listener = duress__sim_listener_find(connection->ends[DURESS_SIDE_SERVER].host,
-                                                              &connection->addresses[DURESS_SIDE_SERVER]);
-    if (listener != NULL && duress__sim_listener_is_full(listener))
-        return DURESS_E_AGAIN;
-    connection->answer = listener != NULL ? DURESS_OK : DURESS_E_REFUSED;
-    if (listener != NULL) {
-        listener->waiting++;
-        connection->listener = listener;
-    }
-    connection->stage = SIM_STAGE_ANSWER_TRAVELS;
-    duress__sim_arm(sim, NULL, &connection->handshake, sim->now_ns);
-    return DURESS_OK;
-}
-
 /* --- connect --- */
 
-static int handshake_begin(struct sim_connection *connection)
+static void handshake_begin(struct sim_connection *connection)
 {
     connection->started_ns = connection->sim->now_ns;
     duress_timer_init(&connection->handshake, handshake_due, connection);
     duress_timer_init(&connection->retry, retry_due, connection);
-    if (connection->is_unix)
-        return unix_begin(connection);
+    if (connection->is_unix) {
+        unix_begin(connection);
+        return;
+    }
     syn_send(connection);
     retry_arm(connection);
-    return DURESS_OK;
 }
 
 static int addresses_set(struct sim_connection *connection, const struct duress_address *address)
@@ -228,16 +235,13 @@ int duress__sim_connect(struct duress_world *world, const struct duress_address 
         return error;
     error = addresses_set(connection, address);
     struct sim_stream *made = NULL;
-    if (error == DURESS_OK) {
+    if (error == DURESS_OK)
         made = duress__sim_stream_new(host, connection, DURESS_SIDE_CLIENT);
-        error = made != NULL ? handshake_begin(connection) : DURESS_E_NO_MEMORY;
-    }
-    if (error != DURESS_OK) {
-        if (made != NULL)
-            duress__sim_stream_free(made);
+    if (made == NULL) {
         duress__sim_connection_free(connection);
-        return error;
+        return error != DURESS_OK ? error : DURESS_E_NO_MEMORY;
     }
+    handshake_begin(connection);
     made->is_connecting = true;
     made->base.fn = fn;
     made->base.context = context;

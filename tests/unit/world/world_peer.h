@@ -18,14 +18,14 @@
 
 struct peer {
     struct duress_world *world;
-    struct duress_stream *stream; /* NULL: none yet, or closed */
-    bool is_manual;               /* reads nothing by itself */
-    unsigned seen;                /* all events so far */
-    unsigned last;                /* the events of the latest callback */
-    uint64_t at_ns;               /* of the latest callback */
-    int error;                    /* of the connect */
-    int end;                      /* END, RESET, … once a read said so; 0 before */
-    size_t received;              /* bytes */
+    struct duress_stream *stream;  /* NULL: none yet, or closed */
+    bool is_manual;                /* reads nothing by itself */
+    unsigned seen;                 /* all events so far */
+    unsigned last;                 /* the events of the latest callback */
+    uint64_t at_ns;                /* of the latest callback */
+    int error;                     /* of the connect */
+    int end;                       /* END, RESET, … once a read said so; 0 before */
+    size_t received;               /* bytes */
     uint8_t bytes[PEER_BYTES_MAX]; /* the first of them */
 };
 
