@@ -123,6 +123,7 @@ void duress__sim_way_drop(struct sim_way *way)
 {
     way->record_count = 0;
     way->travelling_bytes = 0;
+    way->is_rst_sent = false; /* What comes later is answered anew. */
     duress__sim_buffer_truncate(&way->sending, 0);
     way->is_held = false;
     if (duress_timer_is_armed(&way->arrival))
