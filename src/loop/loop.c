@@ -30,10 +30,10 @@ static void check_spoke(uv_check_t *check)
 
 /* --- making --- */
 
-static int epoll_include(int epoll_fd, int fd)
+static int epoll_include(struct duress_loop *loop, int *fd)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = fd};
+    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, *fd, &event);
 }
 
 static void descriptors_close(struct duress_loop *loop)
@@ -54,8 +54,7 @@ static int descriptors_open(struct duress_loop *loop)
         loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (loop->timer_fd >= 0)
         loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (loop->wake_fd >= 0 && epoll_include(loop->epoll_fd, loop->timer_fd) == 0 &&
-        epoll_include(loop->epoll_fd, loop->wake_fd) == 0)
+    if (loop->wake_fd >= 0 && epoll_include(loop, &loop->timer_fd) == 0 && epoll_include(loop, &loop->wake_fd) == 0)
         return DURESS_OK;
     int error = duress__error_from_errno(errno);
     descriptors_close(loop);

@@ -222,9 +222,11 @@ void duress__sockets_harvest(struct duress_loop *loop)
     /* Where the array was too small libuv tells again, as the set is still readable. */
     loop->harvest_is_due = false;
     for (int i = 0; i < count; i++) {
-        struct duress_socket *socket = said[i].data.ptr;
-        if (socket != NULL) /* NULL: the timerfd or the eventfd, whose matters are looked at in each turn anyway. */
-            socket_spoke(socket, said[i].events);
+        void *who = said[i].data.ptr;
+        if (who == &loop->timer_fd)
+            loop->armed_ns = DURESS_TIME_NEVER; /* Used up, perhaps since this turn's timers were looked at. */
+        else if (who != &loop->wake_fd)         /* Posts are looked at in each turn anyway. */
+            socket_spoke(who, said[i].events);
     }
 }
 
