@@ -365,6 +365,25 @@ void peer_receive_buffer(int fd, int bytes)
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes), 0);
 }
 
+bool connect_is_refused(uint16_t port)
+{
+    struct sockaddr_in address = loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int status = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    bool refused = status != 0 && errno == ECONNREFUSED;
+    assert_int_equal(close(fd), 0);
+    return refused;
+}
+
+void descriptors_limit(const struct fixture *fixture, rlim_t spare, struct rlimit *before)
+{
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+    int first_free = dup(fixture->server_fd);
+    assert_int_equal(close(first_free), 0);
+    struct rlimit limit = {.rlim_cur = (rlim_t)first_free + spare, .rlim_max = before->rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 /* --- what the proxy says --- */
 
 struct stats_search {

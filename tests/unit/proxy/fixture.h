@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -107,6 +108,12 @@ struct duress_link_stats link_stats(struct fixture *fixture, uint64_t number);
 
 struct duress_toxic toxic_make(uint64_t id, enum duress_toxic_type type, enum duress_direction direction);
 void toxic_add(struct fixture *fixture, const struct duress_toxic *toxic);
+
+/* A blocking connect to |port| of loopback; hangs where it is neither answered nor refused. */
+bool connect_is_refused(uint16_t port);
+
+/* Leaves the process |spare| descriptors; *before is to be set again. */
+void descriptors_limit(const struct fixture *fixture, rlim_t spare, struct rlimit *before);
 
 /* Open descriptors of this process. */
 int descriptor_count(void);

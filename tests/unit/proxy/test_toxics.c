@@ -435,6 +435,70 @@ static void toxics_hold_for_open_and_for_later_connections(void **state)
     fixture_stop(&fixture);
 }
 
+/* An update holds for open and for later connections, and leaves the direction as it was. */
+static void update_holds_for_open_and_for_later_connections(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_start(&fixture, NULL);
+    struct duress_toxic corrupt = toxic_make(1, DURESS_TOXIC_CORRUPT, DURESS_UPSTREAM);
+    corrupt.as.corrupt.offset_count = 1;
+    corrupt.as.corrupt.offsets[0] = 1000000;
+    toxic_add(&fixture, &corrupt);
+    struct pair before = pair_open(&fixture);
+    wait_connection_count(&fixture, 1);
+    corrupt.as.corrupt.offsets[0] = 1;
+    corrupt.direction = DURESS_DOWNSTREAM;
+    assert_int_equal(duress_proxy_toxic_update(fixture.proxy, &corrupt, NULL), DURESS_OK);
+    struct pair after = pair_open(&fixture);
+    struct pair *both[2] = {&before, &after};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t received[2];
+        peer_send_text(&fixture, both[i]->client, "ab");
+        peer_receive(&fixture, both[i]->server, received, 2);
+        assert_int_equal(received[0], 'a');
+        assert_int_equal(received[1], (uint8_t) ~'b');
+        peer_send_text(&fixture, both[i]->server, "ab");
+        peer_expect_text(&fixture, both[i]->client, "ab");
+        pair_close(both[i]);
+    }
+    fixture_stop(&fixture);
+}
+
+#define DRAW_CONNECTIONS 24
+
+/* Which of the connections a toxic with half toxicity hits, under |seed|: a bit each. */
+static uint32_t draws(uint64_t seed)
+{
+    struct fixture fixture;
+    uint32_t hits = 0;
+    fixture_start(&fixture, &(struct duress_proxy_options){.seed = seed});
+    struct duress_toxic corrupt = toxic_make(1, DURESS_TOXIC_CORRUPT, DURESS_UPSTREAM);
+    corrupt.toxicity_ppm = DURESS_PPM / 2;
+    corrupt.as.corrupt.offset_count = 1;
+    toxic_add(&fixture, &corrupt);
+    for (uint32_t i = 0; i < DRAW_CONNECTIONS; i++) {
+        struct pair pair = pair_open(&fixture);
+        uint8_t byte = 0;
+        peer_send_text(&fixture, pair.client, "a");
+        peer_receive(&fixture, pair.server, &byte, 1);
+        hits |= (byte != 'a' ? 1U : 0U) << i;
+        pair_close(&pair);
+    }
+    fixture_stop(&fixture);
+    return hits;
+}
+
+static void draws_follow_from_the_seed_and_the_connection(void **state)
+{
+    (void)state;
+    uint32_t first = draws(5);
+    assert_int_not_equal(first, 0);
+    assert_int_not_equal(first, (1U << DRAW_CONNECTIONS) - 1);
+    assert_int_equal(draws(5), first);
+    assert_int_not_equal(draws(6), first);
+}
+
 static void bad_toxics_are_refused_and_change_nothing(void **state)
 {
     struct fixture fixture;
@@ -482,6 +546,8 @@ int main(void)
         cmocka_unit_test(toxics_change_in_flight_to_a_fast_reader),
         cmocka_unit_test(toxics_change_in_flight_to_a_stalled_reader),
         cmocka_unit_test(toxics_hold_for_open_and_for_later_connections),
+        cmocka_unit_test(update_holds_for_open_and_for_later_connections),
+        cmocka_unit_test(draws_follow_from_the_seed_and_the_connection),
         cmocka_unit_test(bad_toxics_are_refused_and_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
