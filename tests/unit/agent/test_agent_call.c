@@ -354,6 +354,68 @@ static void the_arena_serves_any_size_and_is_gone_with_the_call(void **state)
     local_close(local);
 }
 
+/* --- a layer of a user's own --- */
+
+struct greedy { /* asks for more time than the call has */
+    struct duress_agent base;
+    struct duress_agent *inner;
+    uint64_t wanted_ns;
+    uint64_t seen_ns;
+};
+
+static void greedy_ended(void *context, struct duress_call *child, const struct duress_result *result)
+{
+    (void)child;
+    duress_call_pass(context, result);
+}
+
+static void greedy_process(struct duress_agent *agent, struct duress_call *call)
+{
+    struct greedy *greedy = (struct greedy *)agent;
+    struct duress_call *begun = NULL;
+    struct duress_child child = {
+        .agent = greedy->inner,
+        .deadline_ns = greedy->wanted_ns,
+        .on_end = greedy_ended,
+        .context = call,
+    };
+    assert_int_equal(duress_call_begin(call, &child, &begun), DURESS_OK);
+    greedy->seen_ns = begun->deadline_ns;
+    call->state = begun;
+}
+
+static void greedy_cancel(struct duress_agent *agent, struct duress_call *call)
+{
+    (void)agent;
+    duress_call_abandon(call->state);
+}
+
+static void greedy_free(struct duress_agent *agent)
+{
+    (void)agent; /* on the stack of its test */
+}
+
+static const struct duress_agent_ops greedy_ops = {greedy_process, greedy_cancel, greedy_free};
+
+static void no_layer_can_lengthen_a_deadline(void **state)
+{
+    struct local *local = local_open(state);
+    struct greedy greedy = {.inner = local->service.agent};
+    duress_agent_init(&greedy.base, &greedy_ops, local->rig.client, NULL, "greedy");
+    uint64_t deadline_ns = rig_now_ns(&local->rig) + DURESS_S;
+    const uint64_t wishes_ns[] = {deadline_ns + 1, DURESS_TIME_NEVER, 0, deadline_ns, deadline_ns - 1};
+    for (size_t i = 0; i < sizeof wishes_ns / sizeof wishes_ns[0]; i++) {
+        struct rig_answer answer = {.ended = 0};
+        greedy.wanted_ns = wishes_ns[i];
+        rig_ask_by(&greedy.base, "x", deadline_ns, false, &answer);
+        rig_run_until_ended(&local->rig, &answer);
+        assert_int_equal(answer.error, DURESS_OK);
+        assert_int_equal(greedy.seen_ns, i == 4 ? deadline_ns - 1 : deadline_ns);
+    }
+    duress_agent_unref(&greedy.base);
+    local_close(local);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup(a_blocking_ask_inside_a_callback_is_refused, setup),
         cmocka_unit_test_setup(a_function_replies_or_fails_as_it_says, setup),
         cmocka_unit_test_setup(a_function_without_a_reply_is_an_error_and_not_silence, setup),
+        cmocka_unit_test_setup(no_layer_can_lengthen_a_deadline, setup),
         cmocka_unit_test_setup(the_arena_serves_any_size_and_is_gone_with_the_call, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

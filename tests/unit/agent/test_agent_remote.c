@@ -166,6 +166,33 @@ static void a_silent_host_is_a_connect_timeout_on_time(void **state)
     rig_close(rig);
 }
 
+static void a_silent_address_is_a_connect_timeout_too(void **state)
+{
+    struct rig *rig = *state;
+    char endpoint[16 + DURESS_ADDRESS_TEXT_BYTES_MAX];
+    char address_text[DURESS_ADDRESS_TEXT_BYTES_MAX];
+    struct duress_address address = duress_sim_host_address(rig->server_host, RIG_PORT);
+    (void)snprintf(endpoint, sizeof endpoint, "tcp://%s",
+                   duress_address_format(&address, address_text, sizeof address_text));
+    duress_sim_host_silence(rig->server_host, RIG_PORT, true);
+    struct rig_answer answer =
+        ask_once(rig, &(struct duress_remote_options){.endpoint = endpoint, .connect_timeout_ns = DURESS_S}, "x");
+    assert_int_equal(answer.error, DURESS_E_CONNECT_TIMEOUT);
+    assert_int_equal(answer.ended_ns - answer.started_ns, DURESS_S);
+    assert_int_equal(duress_sim_name_questions(rig->sim, "server"), 0);
+    rig_close(rig);
+}
+
+static void the_connect_timeout_ends_with_the_connect(void **state)
+{
+    struct rig *rig = *state;
+    rig_serve(rig, NULL);
+    rig->service.delay_ns_min = rig->service.delay_ns_max = 20 * DURESS_S;
+    struct rig_answer answer = ask_once(rig, &(struct duress_remote_options){.connect_timeout_ns = DURESS_S}, "x");
+    assert_int_equal(answer.error, DURESS_OK);
+    rig_close(rig);
+}
+
 static void the_three_failures_of_names_are_told_apart(void **state)
 {
     static const struct {
@@ -453,6 +480,8 @@ int main(void)
         cmocka_unit_test_setup(nobody_listening_is_refused, setup),
         cmocka_unit_test_setup(no_route_is_unreachable, setup),
         cmocka_unit_test_setup(a_silent_host_is_a_connect_timeout_on_time, setup),
+        cmocka_unit_test_setup(a_silent_address_is_a_connect_timeout_too, setup),
+        cmocka_unit_test_setup(the_connect_timeout_ends_with_the_connect, setup),
         cmocka_unit_test_setup(the_three_failures_of_names_are_told_apart, setup),
         cmocka_unit_test_setup(what_cannot_be_sent_is_refused_before_any_connect, setup),
         cmocka_unit_test_setup(a_deadline_closes_the_connection_and_cancels_at_the_server, setup),

@@ -213,6 +213,29 @@ static void a_reply_with_a_foreign_id_closes_the_connection(void **state)
     hostile_close(hostile);
 }
 
+static char first_id[64];
+
+static void peer_answers_the_first_id_for_ever(void *context, struct rig_raw *raw,
+                                               const struct duress_envelope *envelope)
+{
+    (void)context;
+    if (raw->envelopes == 1)
+        (void)snprintf(first_id, sizeof first_id, "%.*s", (int)envelope->id.length, (const char *)envelope->id.data);
+    rig_raw_reply(raw, DURESS_ENVELOPE_RESPONSE, duress_slice_text(first_id), "the first answer");
+}
+
+static void an_id_of_an_earlier_call_is_foreign_too(void **state)
+{
+    struct hostile *hostile = *state;
+    hostile_open(hostile, peer_answers_the_first_id_for_ever, (struct duress_remote_options){.endpoint = NULL});
+    struct rig_answer answer = hostile_ask(hostile, false);
+    assert_string_equal(answer.text, "the first answer");
+    answer = hostile_ask(hostile, false);
+    assert_failed(hostile, &answer, DURESS_E_MALFORMED, true);
+    assert_int_equal(duress_remote_counts(hostile->agent).replies_stray, 1);
+    hostile_close(hostile);
+}
+
 static void peer_replies_twice(void *context, struct rig_raw *raw, const struct duress_envelope *envelope)
 {
     (void)context;
@@ -439,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup(bytes_that_are_no_envelope_are_malformed, setup),
         cmocka_unit_test_setup(an_announced_length_beyond_the_limit_is_refused_before_it_costs_memory, setup),
         cmocka_unit_test_setup(a_reply_with_a_foreign_id_closes_the_connection, setup),
+        cmocka_unit_test_setup(an_id_of_an_earlier_call_is_foreign_too, setup),
         cmocka_unit_test_setup(a_second_reply_reaches_nobody, setup),
         cmocka_unit_test_setup(the_beginning_of_a_stray_frame_is_not_left_for_the_next_call, setup),
         cmocka_unit_test_setup(errors_of_the_peer_keep_code_message_and_meaning, setup),

@@ -48,6 +48,22 @@ static void each_attempt_has_its_own_limit_and_is_weighed_by_itself(void **state
     layer_test_close(test);
 }
 
+static void the_callers_deadline_counts_for_the_breaker_under_other_layers_too(void **state)
+{
+    struct layer_test *test = *state;
+    build(test, (struct duress_stack_options){.retry = &retry, .breaker = &breaker, .timeout = &timeout});
+    test->service.silent = true;
+    for (int i = 0; i < 3; i++) {
+        struct rig_answer answer = layer_test_ask(test, "x", rig_now_ns(&test->rig) + 100 * DURESS_MS, true);
+        assert_int_equal(answer.error, DURESS_E_DEADLINE);
+        assert_int_equal(answer.failure.origin, DURESS_ORIGIN_CALLER);
+    }
+    assert_int_equal(duress_breaker_state(duress_breaker_of(test->agent)), DURESS_BREAKER_OPEN);
+    assert_int_equal(duress_timeout_counts(test->agent).timed_out, 3);
+    assert_int_equal(duress_retry_counts(test->agent).calls.timed_out, 3);
+    layer_test_close(test);
+}
+
 static void layers_that_are_not_asked_for_are_left_out(void **state)
 {
     struct layer_test *test = *state;
@@ -109,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_attempt_has_its_own_limit_and_is_weighed_by_itself, setup),
+        cmocka_unit_test_setup(the_callers_deadline_counts_for_the_breaker_under_other_layers_too, setup),
         cmocka_unit_test_setup(layers_that_are_not_asked_for_are_left_out, setup),
         cmocka_unit_test_setup(a_stack_of_nothing_is_the_agent_itself, setup),
         cmocka_unit_test_setup(the_budget_is_shared_by_stacks, setup),

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { CALL_COUNT = 1000, SEED_COUNT = 12 };
+enum { CALL_COUNT = 1000, SEED_COUNT = 40 };
 
 struct crowd_call {
     struct rig_answer answer;
