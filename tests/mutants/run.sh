@@ -1,28 +1,38 @@
 #!/usr/bin/env bash
-# run.sh [--table FILE] [PATCH...]: shows that the suite has teeth.
+# SPDX-License-Identifier: Apache-2.0
 #
-# Builds the tree as it is and shows that its simulated suite is green. Then, for each patch of this folder (or those
-# named), breaks the tree, builds it incrementally and runs the simulated suite until the first expectation fails. A
-# mutant that survives, does not build, does not apply, crashes or hangs is a failure: only an expectation counts.
-# --table writes docs/mutants.md's table to FILE.
-set -eu
+# run.sh [--table FILE] [PATCH...]: shows that the simulated chaos suite has teeth.
+#
+# First the tree as it is must be green. Then each patch of this folder (or each that is named) breaks a copy of the
+# tree in one place; it is built incrementally, and the suite runs with more and more seeds until an expectation fails.
+# Only that counts, or a fault that was not proven: a mutant that survives, or does not apply, or does not build, or
+# crashes or hangs before any expectation fails, is a failure of this script. --table writes the result into FILE, below
+# what stands there above its table.
+set -euo pipefail
+
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=$root/build/mutants
+work=$root/build/mutants
+seed_steps=(1 20 200)
+suite_limit_s=120
 table=
-seeds=200
 patches=()
+
+usage() {
+    echo "usage: $0 [--table FILE] [PATCH...]" >&2
+    exit 2
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
         --table)
-            table=$2
+            [ $# -ge 2 ] || usage
+            table=$(realpath -m "$2")
             shift 2
             ;;
-        -*)
-            echo "usage: $0 [--table FILE] [PATCH...]" >&2
-            exit 2
-            ;;
+        -*) usage ;;
         *)
+            [ -f "$1" ] || { echo "no such patch: $1" >&2; exit 2; }
             patches+=("$(realpath "$1")")
             shift
             ;;
@@ -30,85 +40,160 @@ while [ $# -gt 0 ]; do
 done
 [ ${#patches[@]} -gt 0 ] || patches=("$here"/*.patch)
 
-mkdir -p "$build"
-trap 'exit 130' INT TERM
+# --- processes: each in a group of its own, so that whatever ends this script ends all of them ---
 
-# A copy of the tree, so that the checkout is never broken. rsync would do; tar is everywhere. Files that did not change
-# keep their times, so that a second run builds little.
-copy_tree() {
-    mkdir -p "$build/tree.new"
-    (cd "$root" && tar cf - CMakeLists.txt CMakePresets.json LICENSE cmake include src tests bench examples) |
-        tar xf - -C "$build/tree.new"
-    rm -rf "$build/tree"
-    mv "$build/tree.new" "$build/tree"
+set -m
+child=
+run() {
+    "$@" </dev/null &
+    child=$!
+    local status=0
+    wait "$child" || status=$?
+    child=
+    return "$status"
 }
-build_tree() { ninja -C "$build/out" duress_program >"$build/build.log" 2>&1; }
+leave() {
+    trap '' INT TERM HUP
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    exit "$1"
+}
+trap 'leave 130' INT
+trap 'leave 143' TERM HUP
 
-# suite SEEDS: the first run that did not pass, as "result test seed", or nothing.
+# --- the tree: a copy, so that the checkout is never broken ---
+
+# A file whose content is the same keeps its time, and so its object. One that an interrupted run left broken is written
+# anew, and so is built anew.
+tree_sync() {
+    rm -rf "$work/tree.new"
+    mkdir -p "$work/tree.new" "$work/tree"
+    (cd "$root" && tar cf - CMakeLists.txt LICENSE cmake include src tests/chaos) | tar xf - -m -C "$work/tree.new"
+    local file
+    (cd "$work/tree.new" && find . -type f) | while read -r file; do
+        cmp -s "$work/tree.new/$file" "$work/tree/$file" && continue
+        mkdir -p "$(dirname "$work/tree/$file")"
+        mv "$work/tree.new/$file" "$work/tree/$file"
+        touch "$work/tree/$file"
+        echo "$file" >>"$work/tree.new/.kept"
+    done
+    (cd "$work/tree" && find . -type f) | while read -r file; do
+        [ -f "$work/tree.new/$file" ] || grep -qxF "$file" "$work/tree.new/.kept" 2>/dev/null || rm "$work/tree/$file"
+    done
+    rm -rf "$work/tree.new"
+}
+tree_configure() {
+    [ -f "$work/out/build.ninja" ] && return
+    run cmake -S "$work/tree" -B "$work/out" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDURESS_TESTS=OFF \
+        >"$work/configure.log" 2>&1
+}
+tree_build() { run ninja -C "$work/out" duress_program >"$work/build.log" 2>&1; }
+tree_patch() { patch -d "$work/tree" -p1 --no-backup-if-mismatch -r - -s "$@" >"$work/patch.log" 2>&1; }
+
+# --- the suite ---
+
+# Runs it with the seeds from 0 to $1 - 1 and sets result, test_name and seed: "passed"; or the first expectation that
+# failed (or fault not proven), that of the lowest seed and then of the suite's order; or, where none did, what else
+# went wrong.
 suite() {
-    rm -f "$build/report.json"
-    "$build/out/duress" suite --world sim --seeds "$1" --stop --json "$build/report.json" >"$build/suite.log" 2>&1 || true
-    [ -f "$build/report.json" ] || { echo "no-report - -"; return; }
-    awk -F'"' '/"test":/ { test = $4 }
-               /"seed":/ { seed = $3; gsub(/[^0-9]/, "", seed) }
-               /"result":/ { if ($4 != "passed" && $4 != "skipped" && $4 != "not_run") print $4, test, seed }' \
-        "$build/report.json" | sort -k1,1 -k3,3n | head -1
+    local status=0
+    rm -f "$work/report.json"
+    run timeout -k 5 "$suite_limit_s" "$work/out/duress" suite --world sim --seeds "$1" --json "$work/report.json" \
+        >"$work/suite.log" 2>&1 || status=$?
+    result=hung test_name=- seed=0
+    [ "$status" -ne 124 ] && [ "$status" -ne 137 ] || return 0
+    result=crashed
+    [ -s "$work/report.json" ] || return 0
+    read -r result test_name seed < <(awk -F'"' '
+        /^   "test":/ { test = $4 }
+        /^   "seed":/ { seed = $3; gsub(/[^0-9]/, "", seed) }
+        /^   "result":/ {
+            if ($4 == "failed" || $4 == "not_proven") { if (best == "" || seed + 0 < best_seed) {
+                best = $4; best_test = test; best_seed = seed + 0 } }
+            else if ($4 == "passed" || $4 == "skipped") passed++
+            else if (other == "") { other = $4; other_test = test; other_seed = seed + 0 }
+        }
+        END {
+            if (best != "") print best, best_test, best_seed
+            else if (other != "") print other, other_test, other_seed
+            else if (passed > 0) print "passed", "-", 0
+            else print "empty", "-", 0
+        }' "$work/report.json")
+}
+suite_until_caught() {
+    local seeds
+    for seeds in "${seed_steps[@]}"; do
+        suite "$seeds"
+        [ "$result" = passed ] || return 0
+    done
 }
 
-copy_tree
-[ -f "$build/out/build.ninja" ] ||
-    cmake -S "$build/tree" -B "$build/out" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDURESS_TESTS=OFF >"$build/configure.log" 2>&1 ||
-    { cat "$build/configure.log"; exit 1; }
-build_tree || { tail -30 "$build/build.log"; exit 1; }
-found=$(suite "$seeds")
-if [ -n "$found" ]; then
-    echo "the unmutated tree is not green: $found"
+# --- one mutant ---
+
+mutant() {
+    local patch=$1
+    if ! tree_patch --forward -F 0 --dry-run <"$patch"; then
+        result=does-not-apply test_name=- seed=0
+        return
+    fi
+    tree_patch --forward -F 0 <"$patch"
+    if tree_build; then
+        suite_until_caught
+    else
+        result=does-not-build test_name=- seed=0
+    fi
+    tree_patch --reverse -F 0 <"$patch"
+}
+
+# --- all of them ---
+
+mkdir -p "$work"
+exec 9>"$work/lock"
+flock -n 9 || { echo "another run is using $work" >&2; exit 1; }
+tree_sync
+tree_configure || { cat "$work/configure.log"; exit 1; }
+tree_build || { tail -30 "$work/build.log"; exit 1; }
+suite "${seed_steps[-1]}"
+if [ "$result" != passed ]; then
+    echo "the unmutated tree is not green: $test_name $result with seed $seed"
+    cat "$work/suite.log"
     exit 1
 fi
-echo "the unmutated tree is green with $seeds seeds a test"
+echo "the unmutated tree is green with ${seed_steps[-1]} seeds a test"
 
-caught=0
 rows=()
-survivors=()
+missed=()
 for patch in "${patches[@]}"; do
     name=$(basename "$patch" .patch)
-    what=$(sed -n 's/^Mutant: //p' "$patch" | head -1)
-    if ! patch -d "$build/tree" -p1 --forward --no-backup-if-mismatch <"$patch" >"$build/patch.log" 2>&1; then
-        survivors+=("$name: does not apply")
-        patch -d "$build/tree" -p1 --reverse --force --no-backup-if-mismatch <"$patch" >/dev/null 2>&1 || true
-        continue
-    fi
-    if build_tree; then
-        found=$(suite 1)
-        [ -n "$found" ] || found=$(suite "$seeds")
-        read -r result test seed <<<"${found:-survived - -}"
-    else
-        result=no-build
-    fi
-    patch -d "$build/tree" -p1 --reverse --no-backup-if-mismatch <"$patch" >/dev/null
+    what=$(sed -n '1s/^Mutant: //p' "$patch")
+    result=does-not-say-what-is-broken
+    [ -z "$what" ] || mutant "$patch"
     case $result in
         failed | not_proven)
-            caught=$((caught + 1))
-            rows+=("| $name | $what | \`$test\` | $((seed + 1)) |")
-            printf '%-44s caught by %s, %s seeds\n' "$name" "$test" "$((seed + 1))"
+            rows+=("| $name | $what | \`$test_name\` | $((seed + 1)) |")
+            printf '%-42s caught by %s (%s)\n' "$name" "$test_name" "$((seed + 1))"
             ;;
         *)
-            survivors+=("$name: $result ${test:-}")
-            printf '%-44s %s\n' "$name" "NOT CAUGHT: $result ${test:-}"
+            missed+=("$name: $result${test_name:+ $test_name}")
+            printf '%-42s NOT CAUGHT: %s\n' "$name" "$result"
             ;;
     esac
 done
-build_tree || true
 
 if [ -n "$table" ]; then
+    intro=$([ ! -f "$table" ] || sed '/^| mutant /,$d' "$table")
     {
+        [ -z "$intro" ] || printf '%s\n\n' "$intro"
         echo "| mutant | what is broken | caught by | seeds needed |"
         echo "| --- | --- | --- | --- |"
-        printf '%s\n' "${rows[@]}"
-    } >"$table"
+        printf '%s\n' ${rows[@]+"${rows[@]}"}
+    } >"$table.new"
+    mv "$table.new" "$table"
 fi
-echo "$caught passed, ${#survivors[@]} failed"
-for survivor in "${survivors[@]}"; do
-    echo "  $survivor"
+echo "${#rows[@]} caught, ${#missed[@]} not caught"
+for each in ${missed[@]+"${missed[@]}"}; do
+    echo "  $each"
 done
-[ ${#survivors[@]} -eq 0 ]
+[ ${#missed[@]} -eq 0 ]
