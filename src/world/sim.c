@@ -77,12 +77,13 @@ uint64_t duress_sim_seed(const struct duress_sim *sim)
 
 uint64_t duress__sim_delay_draw(struct duress_sim *sim, uint64_t id)
 {
-    if (sim->delay_ns_min >= sim->delay_ns_max)
-        return sim->delay_ns_min;
-    uint64_t delay_ns = duress_prng_between(&sim->delay_prng, sim->delay_ns_min, sim->delay_ns_max);
+    uint64_t delay_ns = sim->delay_ns_min;
+    if (sim->delay_ns_min < sim->delay_ns_max) {
+        delay_ns = duress_prng_between(&sim->delay_prng, sim->delay_ns_min, sim->delay_ns_max);
+        duress__sim_trace(sim, SIM_EVENT_DELAY, id, delay_ns);
+    }
     if (delay_ns > sim->delay_ns_seen_max)
         sim->delay_ns_seen_max = delay_ns;
-    duress__sim_trace(sim, SIM_EVENT_DELAY, id, delay_ns);
     return delay_ns;
 }
 

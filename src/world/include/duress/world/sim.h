@@ -29,7 +29,8 @@ struct duress_sim_relay; /* opaque */
 struct duress_sim_options {
     const struct duress_allocator *allocator; /* borrowed, outlives the simulation; NULL for the default */
     uint64_t seed;
-    uint64_t delay_ns_min; /* of one hop of one piece; both 0 = 50 us … 5 ms for seeds other than 0 */
+    uint64_t delay_ns_min; /* of one hop of one piece; both 0 = 50 us … 5 ms for seeds other than 0, and none for seed
+                              0, which takes delay_ns_min for every hop */
     uint64_t delay_ns_max;
     uint64_t events_max;      /* a livelock ends the run as DURESS_E_TOO_LARGE after so many events; 0 = 50 million */
     size_t send_buffer_bytes; /* of each end; 0 = 256 KiB */
@@ -63,12 +64,14 @@ DURESS_API uint64_t duress_sim_event_count(const struct duress_sim *sim);
 typedef void (*duress_sim_trace_fn)(void *context, uint64_t at_ns, const char *what, uint64_t a, uint64_t b);
 DURESS_API void duress_sim_trace(struct duress_sim *sim, duress_sim_trace_fn fn, void *context);
 
-/* Runs until |done| is true, virtual time reaches |deadline_ns|, or nothing is left; as duress_world_run_until().
- * Virtual time ends at |deadline_ns| where that came first. */
+/* Runs until |done| (NULL: never) is true (DURESS_OK), all events up to |deadline_ns| were executed and more are left
+ * (DURESS_E_DEADLINE; virtual time is |deadline_ns| then), or nothing is left (DURESS_E_END; virtual time is that of
+ * the last event, so arm a timer to let time pass). DURESS_E_TOO_LARGE: events_max is spent. DURESS_E_INVALID: from
+ * inside a callback. */
 DURESS_API int duress_sim_run_until(struct duress_sim *sim, duress_done_fn done, void *context, uint64_t deadline_ns);
 
-/* The longest delay that the network has drawn for any piece so far, and the sum that one exchange over |hop_count|
- * hops may draw at the most: what a test allows as slack. */
+/* The longest delay that the network has drawn for any hop so far, 0 where it drew none; times the hops of an exchange
+ * it is what a test allows as slack. */
 DURESS_API uint64_t duress_sim_delay_ns_max(const struct duress_sim *sim);
 
 /* --- hosts --- */
