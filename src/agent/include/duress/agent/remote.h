@@ -2,7 +2,24 @@
  *
  * A remote agent on the framed transport (agenkit's tcp:// and unix:// endpoints): a pool of connections to one
  * service. It reconnects after any transport error; the error itself goes to the call that met it. Timeout and cancel
- * close the call's connection where no other call uses it, so that a late answer never reaches the next call. */
+ * close the call's connection where no other call uses it, so that a late answer never reaches the next call.
+ *
+ * What a call fails with, and when it is ambiguous (some byte of its request had been taken by the transport):
+ *
+ *   INVALID, TOO_LARGE                          the request cannot be sent (no UTF-8, metadata that is no JSON object,
+ * too long): before any connect; never ambiguous OVERLOADED, origin CONNECT                  the waiting queue is full;
+ * never ambiguous NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT the lookup (SILENT also where it outlasts
+ * connect_timeout_ns) REFUSED, UNREACHABLE, CONNECT_TIMEOUT,      the connect, of the last address tried. Each address
+ * that is left gets an NO_DESCRIPTORS                              equal share of the time that is left; never
+ * ambiguous TRUNCATED                                   the peer's FIN before or inside the reply RESET its RST
+ *   MALFORMED                                   no envelope, an id that was not asked, a chunk that was not wanted, a
+ * frame above the limit: the connection is closed, all on it fail OVERLOADED, origin PEER                     the
+ * peer's error of that code, with its retry-after; never ambiguous REMOTE, origin PEER                         any
+ * other error of the peer, "CODE: message" in the detail; ambiguous but for codes that say that it was not begun
+ * (INVALID_MESSAGE and the like)
+ *
+ * An idle connection is used first, then one with room (in_flight_max above 1), then a new one is opened. One that was
+ * idle for more than 1 ms is looked at before, since the peer may have closed it meanwhile. */
 #ifndef DURESS_AGENT_REMOTE_H
 #define DURESS_AGENT_REMOTE_H
 

@@ -2,7 +2,19 @@
  *
  * The framed agent server: one agent behind a listening socket, in agenkit's protocol. Requests of one connection run
  * side by side where the peer pipelines, each reply with its request's id. The peer's FIN or RST cancels what it had
- * asked: closing the connection is the cancel. */
+ * asked: closing the connection is the cancel.
+ *
+ * Errors go out in both shapes that agenkit's peers read. A request that cannot be decoded is answered with
+ * MALFORMED_PAYLOAD (no JSON, no UTF-8, above a limit), INVALID_MESSAGE (a member is missing or wrong) or
+ * UNSUPPORTED_VERSION, under its id or "unknown"; what was asked before is still answered, then the connection is
+ * closed (with FIN, and what still comes is dropped for up to 1 s, lest an RST overtake the error). An unknown method,
+ * an envelope that is no request, or an id of more than 256 bytes is answered with INVALID_MESSAGE, and the connection
+ * kept. The agent's own failure goes out as OVERLOADED (with {"retry_after_ms":N} in error_details where it has a
+ * retry-after) where one of our layers refused before anything was begun, as AGENT_TIMEOUT, CANCELLED, NOT_IMPLEMENTED
+ * or INVALID_REQUEST where its code says so, else as EXECUTION_ERROR.
+ *
+ * A peer that does not read for frame_timeout_ns while replies wait for it is reset, and so is one for which a stream
+ * has piled up more than twice write_bytes_max. */
 #ifndef DURESS_AGENT_SERVER_H
 #define DURESS_AGENT_SERVER_H
 
@@ -65,7 +77,7 @@ struct duress_server_counts {
     uint64_t connections_refused; /* over connections_max */
     uint64_t arrivals;            /* well-formed requests */
     uint64_t malformed;           /* frames that were none */
-    uint64_t replied;             /* replies and errors written to the end */
+    uint64_t replied;             /* replies and errors written to the end; a stream is one */
     uint64_t cancelled;           /* requests whose peer went away before the reply */
     uint64_t in_flight;           /* now */
 };
