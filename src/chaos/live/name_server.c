@@ -13,7 +13,6 @@
 
 enum {
     DNS_HEADER_BYTES = 12,
-    DNS_MESSAGE_BYTES_MAX = 512,
     DNS_NAME_BYTES_MAX = 256,
     DNS_TYPE_A = 1,
     DNS_CLASS_IN = 1,
@@ -186,11 +185,10 @@ static size_t answer_append(uint8_t *message, size_t at, const struct name_rule 
     return at + sizeof answer;
 }
 
-/* Turns the question in |message| into its answer; 0: there is none. */
-static size_t message_answer(struct name_server *server, uint8_t *message, size_t length)
+size_t chaos__name_server_answer(struct name_server *server, uint8_t *message, size_t length)
 {
     struct dns_question question;
-    if (!question_read(message, length, &question) || question.end + DNS_ANSWER_BYTES > DNS_MESSAGE_BYTES_MAX)
+    if (!question_read(message, length, &question) || question.end + DNS_ANSWER_BYTES > NAME_MESSAGE_BYTES_MAX)
         return 0;
     struct name_rule *rule = rule_find(server, question.host);
     enum chaos_name_fault fault = rule != NULL ? rule_decide(rule, question.type) : CHAOS_NAME_NOT_FOUND;
@@ -212,7 +210,7 @@ static void server_readable(void *context, unsigned events)
 {
     (void)events;
     struct name_server *server = context;
-    uint8_t message[DNS_MESSAGE_BYTES_MAX];
+    uint8_t message[NAME_MESSAGE_BYTES_MAX];
     struct sockaddr_in from;
     for (;;) {
         socklen_t from_length = sizeof from;
@@ -220,7 +218,7 @@ static void server_readable(void *context, unsigned events)
             recvfrom(server->fd, message, sizeof message, MSG_DONTWAIT, (struct sockaddr *)&from, &from_length);
         if (length < 0)
             return;
-        size_t answer = message_answer(server, message, (size_t)length);
+        size_t answer = chaos__name_server_answer(server, message, (size_t)length);
         if (answer > 0) /* A lost answer is what the resolver's retry is for. */
             (void)sendto(server->fd, message, answer, MSG_DONTWAIT, (struct sockaddr *)&from, from_length);
     }

@@ -8,6 +8,8 @@
 #include <duress/chaos/chaos.h>
 #include <duress/loop/loop.h>
 
+#define NAME_MESSAGE_BYTES_MAX 512 /* of a message over UDP, RFC 1035 */
+
 struct name_server;
 
 /* Binds a port of 127.0.0.1 before there is a loop, as the world's resolver must be told of it first. */
@@ -21,5 +23,9 @@ int chaos__name_server_set(struct name_server *server, const char *host, enum ch
                            uint32_t fault_count, const struct duress_address *address);
 /* Lookups (A questions) of |host| so far. */
 uint64_t chaos__name_server_questions(const struct name_server *server, const char *host);
+
+/* Turns the question of |length| bytes in |message|, a buffer of NAME_MESSAGE_BYTES_MAX, into its answer. Returns the
+ * answer's length; 0: there is none. */
+size_t chaos__name_server_answer(struct name_server *server, uint8_t *message, size_t length);
 
 #endif
