@@ -134,6 +134,8 @@ CHAOS_TEST(breaker, refuses_until_recovery, "N9: not one call is let through bef
     while (answer.error == DURESS_E_CIRCUIT_OPEN) {
         chaos_pass(chaos, 100 * DURESS_MS);
         answer = chaos_ask(chaos, agent, "hello", 10 * DURESS_S);
+        if (answer.error == DURESS_E_CIRCUIT_OPEN)
+            CHAOS_EXPECT_EQUAL(answer.started_ns + answer.failure.retry_after_ns, opened_ns + 3 * DURESS_S);
     }
 
     CHAOS_EXPECT_REPLY(answer, "hello");
@@ -215,6 +217,9 @@ CHAOS_TEST(breaker, lost_probe_is_given_up, "N9: a probe that never reports give
         answer = chaos_ask(chaos, agent, "probe", 10 * DURESS_S);
     }
     CHAOS_EXPECT_REPLY(answer, "probe");
+    EXPECT_TRANSITION(agent, 2, DURESS_BREAKER_HALF_OPEN, DURESS_BREAKER_OPEN);
+    CHAOS_EXPECT_EQUAL(transition(agent, 2).reason, DURESS_BREAKER_BY_PROBE_LAPSED);
+    CHAOS_EXPECT_EQUAL(transition(agent, 2).at_ns, transition(agent, 1).at_ns + 1 * DURESS_S);
     CHAOS_EXPECT_EQUAL(duress_breaker_state(duress_breaker_of(agent)), DURESS_BREAKER_CLOSED);
     chaos_call_cancel(lost);
     answer = chaos_await(chaos, lost);
@@ -302,6 +307,44 @@ CHAOS_TEST(breaker, late_results_never_move_it,
     CHAOS_EXPECT_EQUAL(duress_breaker_state(&shared), DURESS_BREAKER_CLOSED);
 }
 
+CHAOS_TEST(breaker, late_results_are_not_the_probes,
+           "N9: stragglers that end while a probe is out neither reopen the circuit nor close it")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 2 * DURESS_S, .slow_count = 3);
+    struct chaos_link *slow_link = chaos_link_open(chaos, slow);
+    struct chaos_link *dead_link = chaos_link_open(chaos, slow);
+    struct duress_breaker shared;
+    struct duress_failure why;
+    struct duress_breaker_options options = {
+        .failures_to_open = 3, .recovery_ns = 1 * DURESS_S, .successes_to_close = 1};
+    CHAOS_EXPECT_CODE(duress_breaker_init(&shared, &options, &why), DURESS_OK);
+    struct duress_breaker_layer_options layer = {.shared = &shared};
+    struct duress_timeout_options timeout = {.limit_ns = 1500 * DURESS_MS};
+    struct duress_stack_options with_timeout = {.breaker = &layer, .timeout = &timeout};
+    struct duress_stack_options without = {.breaker = &layer};
+    struct duress_agent *failing = chaos_stack(chaos, chaos_link_agent(slow_link), &with_timeout);
+    struct duress_agent *succeeding = chaos_stack(chaos, chaos_link_agent(slow_link), &without);
+    struct duress_agent *dead = chaos_stack(chaos, chaos_link_agent(dead_link), &without);
+    struct chaos_call *will_fail = chaos_begin(chaos, failing, "fails late", 30 * DURESS_S, false);
+    struct chaos_call *will_succeed = chaos_begin(chaos, succeeding, "succeeds late", 30 * DURESS_S, false);
+    uint64_t opened_ns = open_by_refusals(chaos, dead_link, dead);
+    pass_until(chaos, opened_ns + 1 * DURESS_S);
+
+    struct chaos_call *probe = chaos_begin(chaos, succeeding, "probe", 30 * DURESS_S, false);
+    struct chaos_answer answer = chaos_await(chaos, will_fail);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
+    CHAOS_EXPECT_EQUAL(duress_breaker_state(&shared), DURESS_BREAKER_HALF_OPEN);
+    answer = chaos_await(chaos, will_succeed);
+    CHAOS_EXPECT_REPLY(answer, "succeeds late");
+    CHAOS_EXPECT_EQUAL(duress_breaker_state(&shared), DURESS_BREAKER_HALF_OPEN);
+
+    answer = chaos_await(chaos, probe);
+    CHAOS_EXPECT_REPLY(answer, "probe");
+    CHAOS_EXPECT_EQUAL(transition_count(succeeding), 3);
+    EXPECT_TRANSITION(succeeding, 2, DURESS_BREAKER_HALF_OPEN, DURESS_BREAKER_CLOSED);
+    CHAOS_EXPECT_ON_TIME(transition(succeeding, 2).at_ns, answer.ended_ns, 0);
+}
+
 CHAOS_TEST(breaker, success_resets_the_count, "N9: failures must come in a row")
 {
     struct chaos_service *echo = chaos_service_start(chaos, "echo");
@@ -320,6 +363,110 @@ CHAOS_TEST(breaker, success_resets_the_count, "N9: failures must come in a row")
     }
     CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
     CHAOS_EXPECT_ARRIVALS(echo, 3);
+}
+
+/* One call that is refused by the network, or answered. */
+static void ask_once(struct chaos *chaos, struct chaos_link *link, struct duress_agent *agent, bool fails)
+{
+    if (fails) {
+        chaos_link_down(link);
+        EXPECT_NOTHING_LEFT_OPEN(link);
+    }
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_CODE(answer.error, fails ? DURESS_E_REFUSED : DURESS_OK);
+    chaos_link_up(link);
+}
+
+CHAOS_TEST(breaker, cancellation_breaks_no_row, "N9: a caller that gives up says nothing of the service, good or bad")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 20 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_agent *agent = breaker_around(chaos, chaos_link_agent(link), 20 * DURESS_S, 1);
+    ask_once(chaos, link, agent, true);
+    ask_once(chaos, link, agent, true);
+    struct chaos_call *call = chaos_begin(chaos, agent, "given up", 60 * DURESS_S, false);
+    chaos_pass(chaos, 300 * DURESS_MS);
+    chaos_call_cancel(call);
+    struct chaos_answer answer = chaos_await(chaos, call);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_CANCELLED);
+    CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
+
+    ask_once(chaos, link, agent, true);
+
+    EXPECT_TRANSITION(agent, 0, DURESS_BREAKER_CLOSED, DURESS_BREAKER_OPEN);
+    CHAOS_EXPECT_ARRIVALS(slow, 1);
+}
+
+CHAOS_TEST(breaker, counts_calls_that_ran_out_of_time,
+           "N9: the caller's own deadline is a failure of the service, unlike the caller's change of mind")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 20 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_agent *agent = breaker_around(chaos, chaos_link_agent(link), 20 * DURESS_S, 1);
+    struct chaos_answer answer = {0};
+    for (int i = 0; i < 3; i++) {
+        CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
+        answer = chaos_ask(chaos, agent, "too slow", 300 * DURESS_MS);
+        CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
+    }
+    EXPECT_TRANSITION(agent, 0, DURESS_BREAKER_CLOSED, DURESS_BREAKER_OPEN);
+    CHAOS_EXPECT_ON_TIME(transition(agent, 0).at_ns, answer.started_ns, 300 * DURESS_MS);
+    CHAOS_EXPECT_ARRIVALS(slow, 3);
+}
+
+CHAOS_TEST(breaker, opens_at_the_failure_rate,
+           "N9: over a window of calls, opens when so many of the last ones failed, and not before")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_breaker_layer_options breaker = {
+        .breaker = {.mode = DURESS_BREAKER_RATE_OF_CALLS,
+                    .window_calls = 6,
+                    .calls_min = 6,
+                    .failure_rate_ppm = 500000,
+                    .recovery_ns = 20 * DURESS_S},
+    };
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
+    /* At first there are too few calls for a rate; at the end the first two failures have left the window. */
+    static const bool fails[] = {true, true, false, false, false, false, false, true, true, true};
+    enum { COUNT = sizeof fails / sizeof *fails };
+
+    for (size_t i = 0; i < COUNT; i++) {
+        CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
+        ask_once(chaos, link, agent, fails[i]);
+    }
+
+    EXPECT_TRANSITION(agent, 0, DURESS_BREAKER_CLOSED, DURESS_BREAKER_OPEN);
+    CHAOS_EXPECT_EQUAL(transition(agent, 0).reason, DURESS_BREAKER_BY_FAILURE_RATE);
+    struct chaos_answer answer = chaos_ask(chaos, agent, "refused", 10 * DURESS_S);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_CIRCUIT_OPEN);
+    CHAOS_EXPECT_ARRIVALS(echo, 5);
+}
+
+CHAOS_TEST(breaker, opens_at_the_slow_rate, "N9: a service that answers too slowly too often opens the circuit")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 400 * DURESS_MS, .slow_count = 3);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_breaker_layer_options breaker = {
+        .breaker = {.mode = DURESS_BREAKER_RATE_OF_CALLS,
+                    .window_calls = 4,
+                    .calls_min = 4,
+                    .slow_call_ns = 400 * DURESS_MS,
+                    .slow_rate_ppm = 750000,
+                    .recovery_ns = 20 * DURESS_S},
+    };
+    struct duress_agent *agent =
+        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
+
+    for (int i = 0; i < 4; i++) {
+        CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
+        ask_once(chaos, link, agent, false);
+    }
+
+    EXPECT_TRANSITION(agent, 0, DURESS_BREAKER_CLOSED, DURESS_BREAKER_OPEN);
+    CHAOS_EXPECT_EQUAL(transition(agent, 0).reason, DURESS_BREAKER_BY_SLOW_RATE);
+    CHAOS_EXPECT_ARRIVALS(slow, 4);
 }
 
 CHAOS_TEST(breaker, refusal_is_not_retried, "N9: retry outside the breaker does not hammer an open circuit")

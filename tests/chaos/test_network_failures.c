@@ -67,6 +67,19 @@ CHAOS_TEST(network, connect_answered_late, "N1: a connect whose SYN is answered 
     CHAOS_EXPECT_ARRIVALS(echo, 1);
 }
 
+CHAOS_TEST(network, connect_timeout_ends_with_the_connect,
+           "N1: the limit of the connect is none for what comes after it")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 4 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct duress_agent *agent = chaos_link_agent_with(link, .connect_timeout_ns = 3 * DURESS_S);
+
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
+
+    CHAOS_EXPECT_REPLY(answer, "hello");
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 4 * DURESS_S);
+}
+
 /* --- N2: nobody listens --- */
 
 CHAOS_TEST(network, connection_refused, "N2: a refused connect fails at once, with its own code, unambiguously")
@@ -271,6 +284,30 @@ CHAOS_TEST(network, link_cut_while_waiting, "N4: a connection cut while the serv
     CHAOS_EXPECT_ARRIVALS(echo, 1);
 }
 
+static bool one_request_was_cancelled(void *context)
+{
+    struct chaos_service *service = context;
+    return chaos_service_cancelled(service) == 1;
+}
+
+CHAOS_TEST(network, link_down_while_waiting,
+           "N4: a connection closed while the service thinks: known at once, to the service as well")
+{
+    struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 20 * DURESS_S);
+    struct chaos_link *link = chaos_link_open(chaos, slow);
+    struct chaos_call *call = chaos_begin(chaos, chaos_link_agent(link), "hello", 30 * DURESS_S, false);
+    chaos_pass(chaos, 300 * DURESS_MS);
+    chaos_link_down(link);
+
+    struct chaos_answer answer = chaos_await(chaos, call);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_TRUNCATED);
+    CHAOS_EXPECT(answer.failure.ambiguous);
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, chaos_fired_at_ns(link), 0);
+    CHAOS_EXPECT(chaos_until(chaos, one_request_was_cancelled, slow, chaos_slack_ns(chaos)));
+    CHAOS_EXPECT_ARRIVALS(slow, 1);
+}
+
 /* --- N5: latency --- */
 
 static void latency_inside(struct chaos *chaos, uint64_t latency_ns)
@@ -332,6 +369,26 @@ CHAOS_TEST(network, latency_1s_outside, "N5: 1 s of latency against a timeout of
 CHAOS_TEST(network, latency_5s_outside, "N5: 5 s of latency against a timeout of 3.75 s")
 {
     latency_outside(chaos, 5 * DURESS_S);
+}
+
+CHAOS_TEST(network, latency_does_not_add_up, "N5: requests that follow each other closely are all late by the same")
+{
+    enum { CALLS = 5 };
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_link_latency(link, 4 * DURESS_S);
+    struct duress_agent *agent = chaos_link_agent_with(link, .connections_max = 1, .in_flight_max = CALLS);
+    struct chaos_call *calls[CALLS];
+    for (size_t i = 0; i < CALLS; i++) {
+        calls[i] = chaos_begin(chaos, agent, "hello", 60 * DURESS_S, false);
+        chaos_pass(chaos, 50 * DURESS_MS);
+    }
+    for (size_t i = 0; i < CALLS; i++) {
+        struct chaos_answer answer = chaos_await(chaos, calls[i]);
+        CHAOS_EXPECT_REPLY(answer, "hello");
+        CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 4 * DURESS_S);
+    }
+    CHAOS_EXPECT_EQUAL(chaos_link_accepted(link), 1);
 }
 
 /* --- N6: partitions --- */
@@ -418,6 +475,10 @@ CHAOS_TEST(network, bytes_sliced, "N5: a request and a reply in pieces of a few 
 
     CHAOS_EXPECT_REPLY(answer, "in many pieces");
     CHAOS_EXPECT_ARRIVALS(echo, 1);
+    /* Pieces have 5 bytes at most, and after each but the last of a message there is a pause. */
+    uint64_t pauses =
+        (chaos_link_bytes(link, DURESS_UPSTREAM) - 1) / 5 + (chaos_link_bytes(link, DURESS_DOWNSTREAM) - 1) / 5;
+    CHAOS_EXPECT_AT_LEAST(answer.ended_ns - answer.started_ns, pauses * 200 * DURESS_US);
 }
 
 CHAOS_TEST(network, bytes_slow, "N5: a reply at 2000 bytes a second is slow, and whole")
