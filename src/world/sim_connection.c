@@ -155,7 +155,7 @@ static void fin_arrive(struct sim_connection *connection, unsigned side)
 static void established_arrive(struct sim_connection *connection, unsigned side)
 {
     struct sim_listener *listener = connection->listener;
-    if (listener == NULL || connection->ends[sim_other(side)].is_gone) {
+    if (listener == NULL) {
         duress__sim_rst_send(connection, sim_other(side));
         return;
     }
@@ -201,10 +201,9 @@ static void end_finish(struct sim_connection *connection, unsigned side, bool is
     const struct sim_end *end = &connection->ends[side];
     struct sim_way *way = &connection->ways[side];
     bool is_unread = connection->ways[sim_other(side)].receiving.length > 0;
-    bool have_both_ended = way->is_fin_sent && end->is_fin_received;
     if (end->is_gone)
         return;
-    if (is_unread || (is_abort && !connection->is_unix && !have_both_ended)) {
+    if (is_unread || (is_abort && !connection->is_unix)) { /* Behind both FINs the link drops it. */
         duress__sim_rst_send(connection, side);
         return;
     }
@@ -228,7 +227,7 @@ void duress__sim_end_part(struct sim_connection *connection, unsigned side, bool
     struct sim_way *way = &connection->ways[side];
     end->stream = NULL;
     if (!end->is_gone) {
-        end->is_parting = !connection->is_unix && !(way->is_fin_sent && end->is_fin_received);
+        end->is_parting = !connection->is_unix;
         way->is_rst_wanted = is_reset && end->is_parting;
         way->is_fin_wanted = !way->is_rst_wanted;
         duress__sim_way_pump(connection, side);
@@ -303,8 +302,6 @@ void duress__sim_connections_vanish(struct duress_sim_host *host)
             if (side == DURESS_SIDE_CLIENT && each->stage != SIM_STAGE_ESTABLISHED)
                 duress__sim_handshake_cancel(each);
             end_forget(each, side);
-            if (each->ways[side].is_held)
-                duress__sim_way_drop(&each->ways[side]);
         }
         duress__sim_connection_settle(each);
     }

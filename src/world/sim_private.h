@@ -267,7 +267,6 @@ struct sim_way {
     struct sim_buffer sending; /* the sender's: first what travels, then what waits */
     size_t travelling_bytes;
     struct sim_buffer receiving; /* the receiver's: what it has not read yet */
-    uint64_t arrival_ns_last;
     uint64_t held_since_ns;
     bool is_held;      /* the path is cut: nothing arrives until it is healed */
     bool is_room_held; /* so is the way back: the sender does not learn of room */
@@ -373,9 +372,6 @@ void duress__sim_record_send(struct sim_connection *connection, unsigned side, e
 
 /* There is room again in |side|'s sending buffer, or in the receiver's: the news takes a hop back. */
 void duress__sim_room_tell(struct sim_connection *connection, unsigned side);
-
-/* Everything that travels or waits is lost. */
-void duress__sim_way_drop(struct sim_way *way);
 
 /* The path may be open again. */
 void duress__sim_way_reopen(struct sim_connection *connection, unsigned side);

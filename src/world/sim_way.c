@@ -23,6 +23,7 @@ static struct sim_record *record_at(struct sim_way *way, uint32_t place)
     return &way->records[(way->record_first + place) % SIM_RECORDS_MAX];
 }
 
+/* Of the first record alone: those behind it arrive after it, whatever their own delay. */
 static void arrival_arm(struct sim_way *way)
 {
     if (way->record_count > 0 && !way->is_held)
@@ -40,9 +41,6 @@ void duress__sim_record_send(struct sim_connection *connection, unsigned side, e
     struct sim_way *way = &connection->ways[side];
     DURESS_ASSERT(way->record_count < SIM_RECORDS_MAX);
     uint64_t at_ns = duress_time_add(sim->now_ns, duress__sim_delay_draw(sim, sim_way_id(connection, side)));
-    if (at_ns < way->arrival_ns_last)
-        at_ns = way->arrival_ns_last;
-    way->arrival_ns_last = at_ns;
     way->travelling_bytes += bytes;
     *record_at(way, way->record_count++) = (struct sim_record){
         .at_ns = at_ns,
@@ -119,7 +117,8 @@ void duress__sim_room_tell(struct sim_connection *connection, unsigned side)
 
 /* --- paths that are cut --- */
 
-void duress__sim_way_drop(struct sim_way *way)
+/* Everything that travels or waits is lost. */
+static void way_drop(struct sim_way *way)
 {
     way->record_count = 0;
     way->travelling_bytes = 0;
@@ -153,7 +152,7 @@ static void way_hold(struct sim_connection *connection, unsigned side)
     struct sim_way *way = &connection->ways[side];
     duress__sim_trace(connection->sim, SIM_EVENT_HELD, sim_way_id(connection, side), record_at(way, 0)->kind);
     if (connection->ends[side].is_gone) { /* Nobody is left who would repeat it. */
-        duress__sim_way_drop(way);
+        way_drop(way);
         return;
     }
     way->is_held = true;
@@ -204,7 +203,7 @@ void duress__sim_way_reopen(struct sim_connection *connection, unsigned side)
 {
     struct sim_way *way = &connection->ways[side];
     if (way->is_held && connection->ends[side].is_gone)
-        duress__sim_way_drop(way);
+        way_drop(way);
     if (way->is_held && !way_is_blocked(connection, side))
         way_release(way);
     if (way->is_room_held && !way_is_blocked(connection, sim_other(side))) {

@@ -217,6 +217,79 @@ void rst_behind_a_fin_reads_as_the_end(const struct both_factory *factory)
     rig_close(&rig);
 }
 
+void rst_behind_both_fins_is_not_heard(const struct both_factory *factory)
+{
+    struct rig rig;
+    rig_connect(&rig, factory, false, false);
+    duress_stream_shutdown(rig.client.stream);
+    rig_until(&rig, server_has_ended);
+    duress_stream_shutdown(rig.server.stream);
+    rig_until(&rig, client_has_ended);
+    peer_abort(&rig.server);
+    rig_pass(&rig, QUIET_NS);
+    assert_int_equal(rig.client.end, DURESS_E_END);
+    assert_int_equal(rig.client.seen & DURESS_STREAM_HANGUP, 0);
+    rig_close(&rig);
+}
+
+static bool server_is_accepted(void *context)
+{
+    return ((struct rig *)context)->door.accepted > 0;
+}
+
+void reset_while_waiting_to_be_accepted(const struct both_factory *factory)
+{
+    struct rig rig;
+    rig_open(&rig, factory, true);
+    listen_at(&rig, rig.both.address, 0);
+    assert_int_equal(peer_connect(&rig.client, rig.both.client, door_address(&rig)), DURESS_OK);
+    rig_pass(&rig, QUIET_NS);
+    peer_say(&rig.client, "early");
+    rig_pass(&rig, QUIET_NS);
+    peer_abort(&rig.client);
+    rig_pass(&rig, QUIET_NS);
+    factory->thaw(&rig.both);
+    uint64_t deadline_ns = duress_world_now_ns(rig.both.server) + PATIENCE_NS;
+    assert_int_equal(duress_world_run_until(rig.both.server, server_is_accepted, &rig, deadline_ns), DURESS_OK);
+    assert_int_equal(duress_world_run_until(rig.both.server, server_has_ended, &rig, deadline_ns), DURESS_OK);
+    peer_assert_heard(&rig.server, "early");
+    assert_int_equal(rig.server.end, DURESS_E_RESET);
+    assert_int_not_equal(rig.server.seen & DURESS_STREAM_HANGUP, 0);
+    rig_close(&rig);
+}
+
+struct sip {
+    char text[16];
+    size_t length;
+};
+
+static void sip_told(void *context, struct duress_stream *stream, unsigned events)
+{
+    struct sip *sip = context;
+    size_t count = 0;
+    assert_int_equal(events, DURESS_STREAM_READABLE);
+    assert_int_equal(duress_stream_read(stream, sip->text + sip->length, 1, &count), DURESS_OK);
+    sip->length += count;
+}
+
+static bool sip_is_full(void *context)
+{
+    return ((struct sip *)context)->length == 8;
+}
+
+void readable_comes_as_long_as_it_is_true(const struct both_factory *factory)
+{
+    struct rig rig;
+    struct sip sip = {0};
+    rig_connect(&rig, factory, false, false);
+    duress_stream_handle(rig.server.stream, sip_told, &sip);
+    peer_say(&rig.client, "bytewise");
+    uint64_t deadline_ns = duress_world_now_ns(rig.both.client) + PATIENCE_NS;
+    assert_int_equal(duress_world_run_until(rig.both.client, sip_is_full, &sip, deadline_ns), DURESS_OK);
+    assert_string_equal(sip.text, "bytewise");
+    rig_close(&rig);
+}
+
 void writing_to_a_closed_peer_brings_an_rst(const struct both_factory *factory)
 {
     struct rig rig;

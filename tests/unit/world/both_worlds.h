@@ -35,6 +35,9 @@ extern const struct both_factory both_live;
     X(fin_comes_after_all_bytes)                                                                                       \
     X(rst_comes_after_the_bytes_before_it)                                                                             \
     X(rst_behind_a_fin_reads_as_the_end)                                                                               \
+    X(rst_behind_both_fins_is_not_heard)                                                                               \
+    X(reset_while_waiting_to_be_accepted)                                                                              \
+    X(readable_comes_as_long_as_it_is_true)                                                                            \
     X(writing_to_a_closed_peer_brings_an_rst)                                                                          \
     X(close_over_unread_bytes_is_an_rst)                                                                               \
     X(half_close_lets_the_other_direction_go_on)                                                                       \

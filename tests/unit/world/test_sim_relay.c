@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Relays (the simulated proxy) and the simulated name server. */
+ * Relays: the simulated proxy. */
 #include "world_peer.h"
 
 #include <duress/world/sim.h>
@@ -83,8 +83,6 @@ static struct seen net_visit(const struct net *net)
     duress_sim_relay_visit(net->relay, see, &seen);
     return seen;
 }
-
-/* --- relays --- */
 
 static void relay_carries_bytes_and_both_fins(void **state)
 {
@@ -346,6 +344,148 @@ static void relay_reset_waits_for_bytes_that_the_client_has_no_room_for(void **s
     }
 }
 
+static void parting_relay_throws_away_what_the_client_still_sends(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        net_connect(&net, seed);
+        struct duress_toxic limit = {
+            .id = 1,
+            .type = DURESS_TOXIC_LIMIT_DATA,
+            .direction = DURESS_DOWNSTREAM,
+            .toxicity_ppm = DURESS_PPM,
+            .as.limit_data.bytes_max = 5,
+        };
+        assert_int_equal(duress_sim_relay_toxic_add(net.relay, &limit, NULL), DURESS_OK);
+        peer_say(&net.server, "0123456789");
+        while (net.client.end == 0) { /* The client talks until it hears the end. */
+            peer_say(&net.client, "chatter");
+            uint64_t until_ns = duress_sim_now_ns(net.sim) + 100 * DURESS_US;
+            int error = duress_sim_run_until(net.sim, NULL, NULL, until_ns);
+            assert_true(error == DURESS_E_DEADLINE || error == DURESS_E_END);
+        }
+        peer_assert_heard(&net.client, "01234");
+        assert_int_equal(net.client.end, DURESS_E_END);
+        assert_int_equal(net.client.seen & DURESS_STREAM_HANGUP, 0);
+        peer_say(&net.client, "too late"); /* The relay has let go by now. */
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_not_equal(net.client.seen & DURESS_STREAM_HANGUP, 0);
+        net_close(&net);
+    }
+}
+
+static void relay_that_is_down_keeps_its_port(void **state)
+{
+    (void)state;
+    struct net net;
+    net_open(&net, 1);
+    struct duress_address kept = duress_sim_relay_address(net.relay);
+    struct duress_address any = kept;
+    any.port = 0;
+    duress_sim_relay_down(net.relay);
+    for (int i = 0; i < 40000; i++) { /* more than there are ports to be drawn */
+        struct door door = {0};
+        assert_int_equal(door_open(&door, duress_sim_host_world(net.middle), any, 0, NULL), DURESS_OK);
+        assert_int_not_equal(duress_listener_address(door.listener).port, kept.port);
+        door_close(&door);
+    }
+    net_close(&net);
+}
+
+static void relay_down_takes_those_along_that_wait_to_be_accepted(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        net_open(&net, seed);
+        duress_sim_host_freeze(net.middle, true);
+        net_dial(&net);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        duress_sim_host_freeze(net.middle, false);
+        duress_sim_relay_down(net.relay);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_equal(net.client.end, DURESS_E_END); /* closed, not reset */
+        assert_int_equal(duress_sim_relay_counts(net.relay).accepted, 1);
+        net_close(&net);
+    }
+}
+
+static void relay_remembers_1024_ended_connections(void **state)
+{
+    (void)state;
+    struct net net;
+    net_open(&net, 1);
+    for (int i = 0; i < 1100; i++) {
+        net.client = (struct peer){0};
+        net.server = (struct peer){.world = duress_sim_host_world(net.b)};
+        net_dial(&net);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        peer_close(&net.client);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        peer_close(&net.server);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+    }
+    struct seen seen = net_visit(&net);
+    assert_int_equal(seen.count, 1024);
+    assert_int_equal(seen.ended, 1024);
+    net_close(&net);
+}
+
+static void relay_notices_a_reset_behind_bytes_it_has_no_room_for(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        static const uint8_t bytes[65536];
+        net_connect(&net, seed);
+        struct duress_toxic stall = {
+            .id = 1, .type = DURESS_TOXIC_BANDWIDTH, .direction = DURESS_UPSTREAM, .toxicity_ppm = DURESS_PPM};
+        assert_int_equal(duress_sim_relay_toxic_add(net.relay, &stall, NULL), DURESS_OK);
+        size_t total = 0;
+        int error;
+        do {
+            struct duress_slice slice = {bytes, sizeof bytes};
+            size_t count = 0;
+            error = duress_stream_write(net.client.stream, &slice, 1, &count);
+            total += count;
+            assert_int_equal(net_rest(&net), DURESS_E_END);
+        } while (error == DURESS_OK);
+        assert_true(total > DURESS_LINK_BUFFER_BYTES_DEFAULT);
+        peer_abort(&net.client);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_not_equal(net_visit(&net).last.reset_in_ns[DURESS_SIDE_CLIENT], 0);
+        net_close(&net);
+    }
+}
+
+static void relay_cut_does_not_wait_for_bytes(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        static const uint8_t bytes[65536];
+        net_open(&net, seed);
+        net.client.is_manual = true;
+        net_dial(&net);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        for (int i = 0; i < 8; i++) {
+            struct duress_slice slice = {bytes, sizeof bytes};
+            size_t count = 0;
+            (void)!duress_stream_write(net.server.stream, &slice, 1, &count);
+            assert_int_equal(net_rest(&net), DURESS_E_END);
+        }
+        duress_sim_relay_cut(net.relay);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_not_equal(net.client.seen & DURESS_STREAM_HANGUP, 0);
+        net_close(&net);
+    }
+}
+
 static void relay_dies_with_its_host(void **state)
 {
     (void)state;
@@ -371,124 +511,6 @@ static void relay_dies_with_its_host(void **state)
     }
 }
 
-/* --- names --- */
-
-struct answer {
-    int error;
-    size_t come;
-    struct duress_address first;
-    uint64_t at_ns;
-    struct net *net;
-};
-
-static void answer_came(void *context, int error, const struct duress_address *addresses, size_t count)
-{
-    struct answer *answer = context;
-    answer->come++;
-    answer->error = error;
-    answer->at_ns = duress_sim_now_ns(answer->net->sim);
-    if (count > 0)
-        answer->first = addresses[0];
-}
-
-static struct answer net_ask(struct net *net, const char *name)
-{
-    struct answer answer = {.net = net};
-    struct duress_resolution *resolution;
-    assert_int_equal(duress_world_resolve(duress_sim_host_world(net->a), name, PORT, answer_came, &answer, &resolution),
-                     DURESS_OK);
-    assert_int_equal(net_rest(net), DURESS_E_END);
-    assert_int_equal(answer.come, 1);
-    return answer;
-}
-
-static void names_of_hosts_resolve_and_others_do_not(void **state)
-{
-    (void)state;
-    FOR_EACH_SEED(seed)
-    {
-        struct net net;
-        net_open(&net, seed);
-        struct answer answer = net_ask(&net, "B");
-        struct duress_address expected = duress_sim_host_address(net.b, PORT);
-        assert_int_equal(answer.error, DURESS_OK);
-        assert_true(duress_address_equal(&answer.first, &expected));
-        assert_int_equal(net_ask(&net, "c").error, DURESS_E_NAME_NOT_FOUND);
-        assert_int_equal(duress_sim_name_questions(net.sim, "b"), 1);
-        answer = net_ask(&net, "localhost");
-        expected = duress_address_loopback(PORT);
-        assert_true(duress_address_equal(&answer.first, &expected));
-        net_close(&net);
-    }
-}
-
-static void name_faults_end_after_their_count(void **state)
-{
-    (void)state;
-    static const enum duress_sim_name_fault faults[] = {
-        DURESS_SIM_NAME_NOT_FOUND,
-        DURESS_SIM_NAME_TEMPORARY,
-        DURESS_SIM_NAME_SILENT,
-    };
-    static const int errors[] = {DURESS_E_NAME_NOT_FOUND, DURESS_E_NAME_TEMPORARY, DURESS_E_NAME_SILENT};
-    for (size_t i = 0; i < 3; i++) {
-        struct net net;
-        struct duress_sim_name says = {.fault = faults[i], .fault_count = 2};
-        net_open(&net, i);
-        assert_int_equal(duress_sim_name_set(net.sim, "b", &says), DURESS_OK);
-        assert_int_equal(net_ask(&net, "b").error, errors[i]);
-        uint64_t begun_ns = duress_sim_now_ns(net.sim);
-        struct answer answer = net_ask(&net, "b");
-        assert_int_equal(answer.error, errors[i]);
-        if (faults[i] == DURESS_SIM_NAME_SILENT)
-            assert_int_equal(answer.at_ns, begun_ns + 6 * DURESS_S);
-        assert_int_equal(net_ask(&net, "b").error, DURESS_OK);
-        assert_int_equal(duress_sim_name_questions(net.sim, "b"), 3);
-        net_close(&net);
-    }
-}
-
-static void slow_wrong_and_given_addresses_are_answered(void **state)
-{
-    (void)state;
-    struct net net;
-    net_open(&net, 1);
-    struct duress_sim_name says = {.fault = DURESS_SIM_NAME_WRONG, .delay_ns = 2 * DURESS_S, .fault_count = 1};
-    says.wrong = duress_sim_host_address(net.middle, 1);
-    says.address = duress_sim_host_address(net.b, 2);
-    assert_int_equal(duress_sim_name_set(net.sim, "service", &says), DURESS_OK);
-    uint64_t begun_ns = duress_sim_now_ns(net.sim);
-    struct answer answer = net_ask(&net, "service");
-    struct duress_address expected = duress_sim_host_address(net.middle, PORT);
-    assert_true(duress_address_equal(&answer.first, &expected));
-    assert_true(answer.at_ns >= begun_ns + 2 * DURESS_S);
-    answer = net_ask(&net, "service");
-    expected = duress_sim_host_address(net.b, PORT);
-    assert_true(duress_address_equal(&answer.first, &expected));
-    says.delay_ns = 7 * DURESS_S; /* more than a resolver waits */
-    assert_int_equal(duress_sim_name_set(net.sim, "service", &says), DURESS_OK);
-    assert_int_equal(net_ask(&net, "service").error, DURESS_E_NAME_SILENT);
-    net_close(&net);
-}
-
-static void question_of_a_killed_host_is_forgotten(void **state)
-{
-    (void)state;
-    struct net net;
-    net_open(&net, 1);
-    struct answer answer = {.net = &net};
-    struct duress_resolution *resolution;
-    struct duress_resolution *left;
-    struct duress_world *world = duress_sim_host_world(net.a);
-    assert_int_equal(duress_world_resolve(world, "b", PORT, answer_came, &answer, &resolution), DURESS_OK);
-    assert_int_equal(duress_world_resolve(world, "b", PORT, answer_came, &answer, &left), DURESS_OK);
-    duress_sim_host_kill(net.a);
-    assert_int_equal(net_rest(&net), DURESS_E_END);
-    assert_int_equal(answer.come, 0);
-    duress_resolution_cancel(resolution);
-    net_close(&net); /* frees the one that was left */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,11 +524,13 @@ int main(void)
         cmocka_unit_test(relay_whose_upstream_refuses_closes_the_client),
         cmocka_unit_test(relay_gives_a_silent_upstream_up_after_10_s),
         cmocka_unit_test(relay_reset_waits_for_bytes_that_the_client_has_no_room_for),
+        cmocka_unit_test(parting_relay_throws_away_what_the_client_still_sends),
+        cmocka_unit_test(relay_that_is_down_keeps_its_port),
+        cmocka_unit_test(relay_down_takes_those_along_that_wait_to_be_accepted),
+        cmocka_unit_test(relay_remembers_1024_ended_connections),
+        cmocka_unit_test(relay_notices_a_reset_behind_bytes_it_has_no_room_for),
+        cmocka_unit_test(relay_cut_does_not_wait_for_bytes),
         cmocka_unit_test(relay_dies_with_its_host),
-        cmocka_unit_test(names_of_hosts_resolve_and_others_do_not),
-        cmocka_unit_test(name_faults_end_after_their_count),
-        cmocka_unit_test(slow_wrong_and_given_addresses_are_answered),
-        cmocka_unit_test(question_of_a_killed_host_is_forgotten),
     };
     return cmocka_run_group_tests_name("sim_relay", tests, NULL, NULL);
 }
