@@ -42,7 +42,7 @@ static void link_end(struct connection *connection)
     if (connection->link == NULL)
         return;
     if (connection->history != NULL)
-        duress__history_end(&connection->proxy->history, connection->history);
+        duress__link_history_end(&connection->proxy->history, connection->history);
     connection->history = NULL;
     duress_link_free(connection->link);
     connection->link = NULL;
@@ -382,13 +382,13 @@ static int link_begin(struct connection *connection, uint64_t number, uint64_t n
         .allocator = proxy->allocator,
         .buffer_bytes_max = proxy->buffer_bytes_max,
         .seed = duress_prng_mix(proxy->seed, number),
-        .toxics = proxy->toxics,
-        .toxic_count = proxy->toxic_count,
+        .toxics = proxy->toxics.toxics,
+        .toxic_count = proxy->toxics.count,
     };
     int error = duress_link_new(&options, now_ns, &connection->link, NULL);
     if (error != DURESS_OK)
         return error;
-    connection->history = duress__history_add(&proxy->history, number, connection->link);
+    connection->history = duress__link_history_add(&proxy->history, number, connection->link);
     return connection->history != NULL ? DURESS_OK : DURESS_E_NO_MEMORY;
 }
 

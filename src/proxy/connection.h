@@ -35,8 +35,8 @@ struct connection {
     struct duress_proxy *proxy;
     struct connection *previous;
     struct connection *next;
-    struct duress_link *link;      /* NULL once it is done */
-    struct history_entry *history; /* likewise */
+    struct duress_link *link;                  /* NULL once it is done */
+    struct duress_link_history_entry *history; /* likewise */
     struct duress_timer timer;
     uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER once the dial has ended */
     uint64_t dial_again_ns;    /* a Unix listener's queue was full */

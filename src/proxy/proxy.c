@@ -10,7 +10,6 @@
 #include "connection.h"
 #include "proxy_private.h"
 
-#define TOXIC_CAPACITY_MIN 4
 #define SILENCE_ATTEMPTS_MAX 8
 
 /* --- accepting --- */
@@ -165,7 +164,8 @@ int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options
     made->buffer_bytes_max = options->buffer_bytes_max;
     made->backlog = options->backlog > 0 ? options->backlog : PROXY_BACKLOG_DEFAULT;
     made->reserved_fd = -1;
-    duress__history_init(&made->history, allocator);
+    duress__toxic_list_init(&made->toxics, allocator);
+    duress__link_history_init(&made->history, allocator);
     error = listener_open(made);
     if (error != DURESS_OK)
         goto fail_listen;
@@ -189,8 +189,8 @@ void duress_proxy_free(struct duress_proxy *proxy)
     port_release(proxy);
     while (proxy->first != NULL)
         duress__connection_free(proxy->first);
-    duress__history_deinit(&proxy->history);
-    duress_release(proxy->allocator, proxy->toxics);
+    duress__link_history_deinit(&proxy->history);
+    duress__toxic_list_deinit(&proxy->toxics);
     duress_release(proxy->allocator, proxy);
 }
 
@@ -199,28 +199,26 @@ uint16_t duress_proxy_port(const struct duress_proxy *proxy)
     return duress__proxy_endpoint_port(&proxy->listen);
 }
 
-/* One change to one link: as duress_link_toxic_*(). */
-typedef int (*link_change_fn)(struct duress_link *link, const void *context, uint64_t now_ns);
-
 /* Changes every open link and does what it then wants. A link that has no memory for the change is cut: it must not go
  * on as if nothing had been asked. */
-static void links_change(struct duress_proxy *proxy, link_change_fn change, const void *context)
+static void links_change(struct duress_proxy *proxy, duress_link_change_fn change_link,
+                         const struct duress_link_change *change)
 {
     uint64_t now_ns = duress__loop_now_ns(proxy->loop);
     for (struct connection *at = proxy->first, *next = NULL; at != NULL; at = next) {
         next = at->next;
         if (at->link == NULL)
             continue;
-        if (change(at->link, context, now_ns) == DURESS_OK)
+        if (change_link(at->link, change, now_ns) == DURESS_OK)
             duress__connection_pump(at);
         else
             duress__connection_cut(at);
     }
 }
 
-static int link_down(struct duress_link *link, const void *context, uint64_t now_ns)
+static int link_down(struct duress_link *link, const struct duress_link_change *change, uint64_t now_ns)
 {
-    (void)context;
+    (void)change;
     duress_link_down(link, now_ns);
     return DURESS_OK;
 }
@@ -284,103 +282,38 @@ int duress_proxy_silence(struct duress_proxy *proxy, bool silent)
 
 /* --- toxics --- */
 
-/* Where the toxic |id| stands; toxic_count where there is none. */
-static size_t toxic_index(const struct duress_proxy *proxy, uint64_t id)
-{
-    size_t index = 0;
-    while (index < proxy->toxic_count && proxy->toxics[index].id != id)
-        index++;
-    return index;
-}
-
-static int toxic_refuse(struct duress_failure *why, uint64_t id, const char *reason)
-{
-    if (why != NULL)
-        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "id: %llu given, %s", (unsigned long long)id,
-                           reason);
-    return DURESS_E_INVALID;
-}
-
-static int toxics_reserve(struct duress_proxy *proxy)
-{
-    if (proxy->toxic_count < proxy->toxic_capacity)
-        return DURESS_OK;
-    size_t capacity = proxy->toxic_capacity > 0 ? 2 * proxy->toxic_capacity : TOXIC_CAPACITY_MIN;
-    struct duress_toxic *toxics = duress_reallocate(proxy->allocator, proxy->toxics, capacity * sizeof *proxy->toxics);
-    if (toxics == NULL)
-        return DURESS_E_NO_MEMORY;
-    proxy->toxics = toxics;
-    proxy->toxic_capacity = capacity;
-    return DURESS_OK;
-}
-
-static int link_toxic_add(struct duress_link *link, const void *toxic, uint64_t now_ns)
-{
-    return duress_link_toxic_add(link, toxic, now_ns, NULL);
-}
-
-static int link_toxic_update(struct duress_link *link, const void *toxic, uint64_t now_ns)
-{
-    return duress_link_toxic_update(link, toxic, now_ns, NULL);
-}
-
-static int link_toxic_remove(struct duress_link *link, const void *id, uint64_t now_ns)
-{
-    return duress_link_toxic_remove(link, *(const uint64_t *)id, now_ns);
-}
-
 int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic *toxic, struct duress_failure *why)
 {
-    int error = duress_toxic_check(toxic, why);
-    if (error != DURESS_OK)
-        return error;
-    if (toxic_index(proxy, toxic->id) < proxy->toxic_count)
-        return toxic_refuse(why, toxic->id, "an id that no other toxic has is allowed");
-    error = toxics_reserve(proxy);
-    if (error != DURESS_OK) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
-        return error;
-    }
-    proxy->toxics[proxy->toxic_count++] = *toxic;
-    links_change(proxy, link_toxic_add, toxic);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_add(&proxy->toxics, toxic, &change, why);
+    if (error == DURESS_OK)
+        links_change(proxy, duress__link_change, &change);
+    return error;
 }
 
 int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_toxic *toxic, struct duress_failure *why)
 {
-    int error = duress_toxic_check(toxic, why);
-    if (error != DURESS_OK)
-        return error;
-    size_t index = toxic_index(proxy, toxic->id);
-    if (index == proxy->toxic_count)
-        return toxic_refuse(why, toxic->id, "the id of a toxic that was added is allowed");
-    struct duress_toxic updated = *toxic;
-    updated.direction = proxy->toxics[index].direction;
-    if (updated.type != proxy->toxics[index].type)
-        return toxic_refuse(why, toxic->id, "and its type cannot change");
-    proxy->toxics[index] = updated;
-    links_change(proxy, link_toxic_update, &updated);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_update(&proxy->toxics, toxic, &change, why);
+    if (error == DURESS_OK)
+        links_change(proxy, duress__link_change, &change);
+    return error;
 }
 
 int duress_proxy_toxic_remove(struct duress_proxy *proxy, uint64_t id)
 {
-    size_t index = toxic_index(proxy, id);
-    if (index == proxy->toxic_count)
-        return DURESS_E_INVALID;
-    proxy->toxic_count--;
-    for (size_t i = index; i < proxy->toxic_count; i++)
-        proxy->toxics[i] = proxy->toxics[i + 1];
-    links_change(proxy, link_toxic_remove, &id);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_remove(&proxy->toxics, id, &change);
+    if (error == DURESS_OK)
+        links_change(proxy, duress__link_change, &change);
+    return error;
 }
 
 /* --- what happened --- */
 
 void duress_proxy_visit(const struct duress_proxy *proxy, duress_link_visit_fn fn, void *context)
 {
-    duress__history_visit(&proxy->history, fn, context);
+    duress__link_history_visit(&proxy->history, fn, context);
 }
 
 struct duress_relay_counts duress_proxy_counts(const struct duress_proxy *proxy)

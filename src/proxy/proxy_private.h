@@ -7,9 +7,10 @@
 #include <duress/loop/loop.h>
 #include <duress/loop/socket.h>
 #include <duress/proxy/proxy.h>
+#include <duress/toxic/link_history_private.h>
+#include <duress/toxic/toxic_list_private.h>
 
 #include "endpoint.h"
-#include "history.h"
 #include "silence.h"
 
 #define PROXY_BACKLOG_DEFAULT 511
@@ -32,13 +33,11 @@ struct duress_proxy {
     int reserved_fd; /* keeps the port while the proxy is down; -1 */
     struct silence silence;
 
-    struct duress_toxic *toxics; /* in order of creation */
-    size_t toxic_count;
-    size_t toxic_capacity;
+    struct duress_toxic_list toxics;
 
     struct connection *first; /* open connections */
     size_t connection_count;
-    struct history history;
+    struct duress_link_history history;
     struct duress_relay_counts counts;
 
     /* One read buffer for all: a connection keeps only what its link holds, and an idle one nothing. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fixture.h"
+#include "link_rig.h"
 
-#include "history.h"
+#include <duress/toxic/link_history_private.h>
 
 struct seen {
-    uint64_t numbers[2 * HISTORY_ENDED_COUNT_MAX];
-    bool ended[2 * HISTORY_ENDED_COUNT_MAX];
+    uint64_t numbers[2 * DURESS_LINK_HISTORY_ENDED_COUNT_MAX];
+    bool ended[2 * DURESS_LINK_HISTORY_ENDED_COUNT_MAX];
     size_t count;
 };
 
@@ -28,25 +28,25 @@ static struct duress_link *link_make(uint64_t started_ns)
 /* The oldest ended ones are forgotten, the open ones never. */
 static void only_the_oldest_ended_are_forgotten(void **state)
 {
-    enum { OPEN = 10, ENDED = HISTORY_ENDED_COUNT_MAX + 500 };
+    enum { OPEN = 10, ENDED = DURESS_LINK_HISTORY_ENDED_COUNT_MAX + 500 };
     static struct seen seen;
-    struct history history;
+    struct duress_link_history history;
     struct duress_link *open[OPEN];
     (void)state;
-    duress__history_init(&history, duress_allocator_default());
+    duress__link_history_init(&history, duress_allocator_default());
     for (uint64_t number = 1; number <= OPEN; number++) {
         open[number - 1] = link_make(number * 10);
-        assert_non_null(duress__history_add(&history, number, open[number - 1]));
+        assert_non_null(duress__link_history_add(&history, number, open[number - 1]));
     }
     for (uint64_t number = OPEN + 1; number <= OPEN + ENDED; number++) {
         struct duress_link *link = link_make(number * 10);
-        struct history_entry *entry = duress__history_add(&history, number, link);
+        struct duress_link_history_entry *entry = duress__link_history_add(&history, number, link);
         assert_non_null(entry);
-        duress__history_end(&history, entry);
+        duress__link_history_end(&history, entry);
         duress_link_free(link);
     }
-    duress__history_visit(&history, see, &seen);
-    assert_int_equal(seen.count, OPEN + HISTORY_ENDED_COUNT_MAX);
+    duress__link_history_visit(&history, see, &seen);
+    assert_int_equal(seen.count, OPEN + DURESS_LINK_HISTORY_ENDED_COUNT_MAX);
     for (size_t i = 0; i < OPEN; i++) {
         assert_int_equal(seen.numbers[i], i + 1);
         assert_false(seen.ended[i]);
@@ -55,7 +55,7 @@ static void only_the_oldest_ended_are_forgotten(void **state)
         assert_int_equal(seen.numbers[i], i + 1 + 500);
         assert_true(seen.ended[i]);
     }
-    duress__history_deinit(&history);
+    duress__link_history_deinit(&history);
     for (size_t i = 0; i < OPEN; i++)
         duress_link_free(open[i]);
 }
@@ -64,27 +64,27 @@ static void only_the_oldest_ended_are_forgotten(void **state)
 static void any_place_in_the_list_can_be_forgotten(void **state)
 {
     static struct seen seen;
-    struct history history;
-    struct history_entry *entries[3];
+    struct duress_link_history history;
+    struct duress_link_history_entry *entries[3];
     struct duress_link *link = link_make(0);
     (void)state;
-    duress__history_init(&history, duress_allocator_default());
+    duress__link_history_init(&history, duress_allocator_default());
     for (uint64_t i = 0; i < 3; i++) {
-        entries[i] = duress__history_add(&history, 0, link);
+        entries[i] = duress__link_history_add(&history, 0, link);
         assert_non_null(entries[i]);
     }
-    duress__history_end(&history, entries[2]);
-    duress__history_end(&history, entries[1]);
-    duress__history_end(&history, entries[0]);
-    for (uint64_t i = 0; i < HISTORY_ENDED_COUNT_MAX; i++) {
-        struct history_entry *entry = duress__history_add(&history, 0, link);
+    duress__link_history_end(&history, entries[2]);
+    duress__link_history_end(&history, entries[1]);
+    duress__link_history_end(&history, entries[0]);
+    for (uint64_t i = 0; i < DURESS_LINK_HISTORY_ENDED_COUNT_MAX; i++) {
+        struct duress_link_history_entry *entry = duress__link_history_add(&history, 0, link);
         assert_non_null(entry);
-        duress__history_end(&history, entry);
-        assert_true(history.ended_count <= HISTORY_ENDED_COUNT_MAX);
+        duress__link_history_end(&history, entry);
+        assert_true(history.ended_count <= DURESS_LINK_HISTORY_ENDED_COUNT_MAX);
     }
-    duress__history_visit(&history, see, &seen);
-    assert_int_equal(seen.count, HISTORY_ENDED_COUNT_MAX);
-    duress__history_deinit(&history);
+    duress__link_history_visit(&history, see, &seen);
+    assert_int_equal(seen.count, DURESS_LINK_HISTORY_ENDED_COUNT_MAX);
+    duress__link_history_deinit(&history);
     assert_null(history.first);
     duress_link_free(link);
 }
