@@ -3,8 +3,6 @@
  * A simulated proxy: its listener, its toxics, and what its connections have suffered. */
 #include "sim_relay.h"
 
-#define TOXIC_CAPACITY_FIRST 4
-
 /* For the trace: what was done to a relay. */
 enum relay_change {
     RELAY_CHANGE_UP = 1,
@@ -87,6 +85,8 @@ int duress_sim_relay_new(struct duress_sim_host *host, uint16_t port, const stru
     made->host = host;
     made->upstream = *upstream;
     made->address = duress_sim_host_address(host, port);
+    duress__toxic_list_init(&made->toxics, sim->allocator);
+    duress__link_history_init(&made->history, sim->allocator);
     int error = relay_listen(made);
     if (error != DURESS_OK) {
         duress_release(sim->allocator, made);
@@ -110,18 +110,14 @@ void duress_sim_relay_free(struct duress_sim_relay *relay)
     relay_deafen(relay);
     while (relay->connections != NULL)
         duress__sim_relay_connection_free(relay->connections);
-    while (relay->entry_first != NULL) {
-        struct relay_entry *entry = relay->entry_first;
-        relay->entry_first = entry->next;
-        duress_release(sim->allocator, entry);
-    }
+    duress__link_history_deinit(&relay->history);
     if (relay->previous != NULL)
         relay->previous->next = relay->next;
     else
         sim->relays = relay->next;
     if (relay->next != NULL)
         relay->next->previous = relay->previous;
-    duress_release(sim->allocator, relay->toxics);
+    duress__toxic_list_deinit(&relay->toxics);
     duress_release(sim->allocator, relay);
 }
 
@@ -138,28 +134,26 @@ struct duress_address duress_sim_relay_address(const struct duress_sim_relay *re
 
 /* --- faults --- */
 
-/* One change to one link: as duress_link_toxic_*(). */
-typedef int (*link_change_fn)(struct duress_link *link, const void *context, uint64_t now_ns);
-
 /* Changes every open link and does what it then wants. A link that has no memory for the change is cut: it must not go
  * on as if nothing had been asked. */
-static void links_change(struct duress_sim_relay *relay, link_change_fn change, const void *context)
+static void links_change(struct duress_sim_relay *relay, duress_link_change_fn change_link,
+                         const struct duress_link_change *change)
 {
     struct relay_connection *next;
     if (!relay->host->is_alive)
         return; /* Nobody drives them any more. */
     for (struct relay_connection *each = relay->connections; each != NULL; each = next) {
         next = each->next;
-        if (change(each->link, context, relay->host->sim->now_ns) == DURESS_OK)
+        if (change_link(each->link, change, relay->host->sim->now_ns) == DURESS_OK)
             duress__sim_relay_pump(each);
         else
             duress__sim_relay_connection_cut(each);
     }
 }
 
-static int link_down(struct duress_link *link, const void *context, uint64_t now_ns)
+static int link_down(struct duress_link *link, const struct duress_link_change *change, uint64_t now_ns)
 {
-    (void)context;
+    (void)change;
     duress_link_down(link, now_ns);
     return DURESS_OK;
 }
@@ -203,155 +197,47 @@ void duress_sim_relay_silence(struct duress_sim_relay *relay, bool silent)
 
 /* --- toxics --- */
 
-/* Where the toxic |id| stands; toxic_count where there is none. */
-static size_t toxic_place(const struct duress_sim_relay *relay, uint64_t id)
+/* Notes that the list changed, and makes the change to the open links. */
+static void toxics_changed(struct duress_sim_relay *relay, const struct duress_link_change *change)
 {
-    size_t place = 0;
-    while (place < relay->toxic_count && relay->toxics[place].id != id)
-        place++;
-    return place;
-}
-
-static int toxic_refuse(struct duress_failure *why, uint64_t id, const char *reason)
-{
-    if (why != NULL)
-        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "id: %llu given, %s", (unsigned long long)id,
-                           reason);
-    return DURESS_E_INVALID;
-}
-
-static int toxics_reserve(struct duress_sim_relay *relay)
-{
-    if (relay->toxic_count < relay->toxic_capacity)
-        return DURESS_OK;
-    size_t capacity = relay->toxic_capacity > 0 ? relay->toxic_capacity * 2 : TOXIC_CAPACITY_FIRST;
-    struct duress_toxic *toxics =
-        duress_reallocate(relay->host->sim->allocator, relay->toxics, capacity * sizeof *toxics);
-    if (toxics == NULL)
-        return DURESS_E_NO_MEMORY;
-    relay->toxics = toxics;
-    relay->toxic_capacity = capacity;
-    return DURESS_OK;
-}
-
-static int link_toxic_add(struct duress_link *link, const void *toxic, uint64_t now_ns)
-{
-    return duress_link_toxic_add(link, toxic, now_ns, NULL);
-}
-
-static int link_toxic_update(struct duress_link *link, const void *toxic, uint64_t now_ns)
-{
-    return duress_link_toxic_update(link, toxic, now_ns, NULL);
-}
-
-static int link_toxic_remove(struct duress_link *link, const void *id, uint64_t now_ns)
-{
-    return duress_link_toxic_remove(link, *(const uint64_t *)id, now_ns);
+    change_trace(relay, RELAY_CHANGE_TOXIC);
+    links_change(relay, duress__link_change, change);
 }
 
 int duress_sim_relay_toxic_add(struct duress_sim_relay *relay, const struct duress_toxic *toxic,
                                struct duress_failure *why)
 {
-    int error = duress_toxic_check(toxic, why);
-    if (error != DURESS_OK)
-        return error;
-    if (toxic_place(relay, toxic->id) < relay->toxic_count)
-        return toxic_refuse(why, toxic->id, "an id that no other toxic has is allowed");
-    error = toxics_reserve(relay);
-    if (error != DURESS_OK) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
-        return error;
-    }
-    change_trace(relay, RELAY_CHANGE_TOXIC);
-    relay->toxics[relay->toxic_count++] = *toxic;
-    links_change(relay, link_toxic_add, toxic);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_add(&relay->toxics, toxic, &change, why);
+    if (error == DURESS_OK)
+        toxics_changed(relay, &change);
+    return error;
 }
 
 int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct duress_toxic *toxic,
                                   struct duress_failure *why)
 {
-    int error = duress_toxic_check(toxic, why);
-    if (error != DURESS_OK)
-        return error;
-    size_t place = toxic_place(relay, toxic->id);
-    if (place == relay->toxic_count)
-        return toxic_refuse(why, toxic->id, "the id of a toxic that was added is allowed");
-    struct duress_toxic updated = *toxic;
-    updated.direction = relay->toxics[place].direction;
-    if (updated.type != relay->toxics[place].type)
-        return toxic_refuse(why, toxic->id, "and its type cannot change");
-    change_trace(relay, RELAY_CHANGE_TOXIC);
-    relay->toxics[place] = updated;
-    links_change(relay, link_toxic_update, &updated);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_update(&relay->toxics, toxic, &change, why);
+    if (error == DURESS_OK)
+        toxics_changed(relay, &change);
+    return error;
 }
 
 int duress_sim_relay_toxic_remove(struct duress_sim_relay *relay, uint64_t id)
 {
-    size_t place = toxic_place(relay, id);
-    if (place == relay->toxic_count)
-        return DURESS_E_INVALID;
-    change_trace(relay, RELAY_CHANGE_TOXIC);
-    relay->toxic_count--;
-    for (size_t i = place; i < relay->toxic_count; i++)
-        relay->toxics[i] = relay->toxics[i + 1];
-    links_change(relay, link_toxic_remove, &id);
-    return DURESS_OK;
+    struct duress_link_change change;
+    int error = duress__toxic_list_remove(&relay->toxics, id, &change);
+    if (error == DURESS_OK)
+        toxics_changed(relay, &change);
+    return error;
 }
 
 /* --- what happened --- */
 
-struct relay_entry *duress__sim_relay_entry_add(struct duress_sim_relay *relay, uint64_t number,
-                                                const struct duress_link *link)
-{
-    struct relay_entry *entry = duress_allocate_zeroed(relay->host->sim->allocator, 1, sizeof *entry);
-    if (entry == NULL)
-        return NULL;
-    entry->number = number;
-    entry->link = link;
-    if (relay->entry_last != NULL)
-        relay->entry_last->next = entry;
-    else
-        relay->entry_first = entry;
-    relay->entry_last = entry;
-    return entry;
-}
-
-/* Forgets the oldest connection that has ended. */
-static void entry_forget(struct duress_sim_relay *relay)
-{
-    struct relay_entry *previous = NULL;
-    struct relay_entry *entry = relay->entry_first;
-    while (entry->link != NULL) {
-        previous = entry;
-        entry = entry->next;
-    }
-    if (previous != NULL)
-        previous->next = entry->next;
-    else
-        relay->entry_first = entry->next;
-    if (relay->entry_last == entry)
-        relay->entry_last = previous;
-    relay->ended_count--;
-    duress_release(relay->host->sim->allocator, entry);
-}
-
-void duress__sim_relay_entry_end(struct duress_sim_relay *relay, struct relay_entry *entry)
-{
-    entry->stats = *duress_link_stats(entry->link);
-    entry->link = NULL;
-    if (++relay->ended_count > RELAY_ENDED_COUNT_MAX)
-        entry_forget(relay);
-}
-
 void duress_sim_relay_visit(const struct duress_sim_relay *relay, duress_link_visit_fn fn, void *context)
 {
-    for (const struct relay_entry *entry = relay->entry_first; entry != NULL; entry = entry->next) {
-        bool has_ended = entry->link == NULL;
-        fn(context, entry->number, has_ended ? &entry->stats : duress_link_stats(entry->link), has_ended);
-    }
+    duress__link_history_visit(&relay->history, fn, context);
 }
 
 struct duress_relay_counts duress_sim_relay_counts(const struct duress_sim_relay *relay)

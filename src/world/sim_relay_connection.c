@@ -36,7 +36,7 @@ void duress__sim_relay_connection_free(struct relay_connection *connection)
     for (unsigned i = 0; i < DURESS_SIDE_COUNT; i++)
         duress_stream_close(connection->sides[i].stream);
     if (connection->entry != NULL)
-        duress__sim_relay_entry_end(relay, connection->entry);
+        duress__link_history_end(&relay->history, connection->entry);
     duress_link_free(connection->link);
     if (connection->previous != NULL)
         connection->previous->next = connection->next;
@@ -284,13 +284,13 @@ static int link_begin(struct relay_connection *connection)
     struct duress_link_options options = {
         .allocator = relay->host->sim->allocator,
         .seed = duress_prng_mix(relay->seed, number),
-        .toxics = relay->toxics,
-        .toxic_count = relay->toxic_count,
+        .toxics = relay->toxics.toxics,
+        .toxic_count = relay->toxics.count,
     };
     int error = duress_link_new(&options, now_of(connection), &connection->link, NULL);
     if (error != DURESS_OK)
         return error;
-    connection->entry = duress__sim_relay_entry_add(relay, number, connection->link);
+    connection->entry = duress__link_history_add(&relay->history, number, connection->link);
     return connection->entry != NULL ? DURESS_OK : DURESS_E_NO_MEMORY;
 }
 
