@@ -129,3 +129,17 @@ void chaos__expect_on_time(struct chaos *chaos, const char *file, int line, cons
                 (double)wait_ns / 1e6, (double)(limit_ns - due_ns) / 1e6,
                 (double)(early ? due_ns - seen_ns : seen_ns - due_ns) / 1e6, early ? "early" : "late");
 }
+
+static bool link_is_idle(void *context)
+{
+    struct chaos_link *link = context;
+    return chaos_link_open_connections(link) == 0;
+}
+
+void chaos__expect_nothing_open(struct chaos *chaos, const char *file, int line, const char *link_text,
+                                struct chaos_link *link)
+{
+    if (!chaos_until(chaos, link_is_idle, link, chaos_slack_ns(chaos)))
+        chaos__fail(chaos, file, line, "expected: nothing is open on %s; seen: %" PRIu64 " connections", link_text,
+                    chaos_link_open_connections(link));
+}

@@ -311,6 +311,9 @@ DURESS_API void chaos_call_cancel(struct chaos_call *call);
 #define CHAOS_EXPECT_ARRIVALS(service, count)                                                                          \
     chaos__expect_number(chaos, __FILE__, __LINE__, "arrivals at " #service, chaos_service_arrivals(service), '=',     \
                          #count, (uint64_t)(count))
+/* Nothing is open between the client and the link. What a call that was given up leaves behind is closed at once, but a
+ * busy machine may see it a moment later: waits for the slack. */
+#define CHAOS_EXPECT_NOTHING_OPEN(link) chaos__expect_nothing_open(chaos, __FILE__, __LINE__, #link, link)
 
 /* Private to the macros. chaos__fail() returns only inside a callback of the world. */
 DURESS_API void chaos__fail(struct chaos *chaos, const char *file, int line, const char *format, ...)
@@ -325,6 +328,8 @@ DURESS_API void chaos__expect_reply(struct chaos *chaos, const char *file, int l
                                     const struct chaos_answer *answer, const char *expected);
 DURESS_API void chaos__expect_on_time(struct chaos *chaos, const char *file, int line, const char *seen_text,
                                       uint64_t seen_ns, uint64_t started_ns, uint64_t wait_ns);
+DURESS_API void chaos__expect_nothing_open(struct chaos *chaos, const char *file, int line, const char *link_text,
+                                           struct chaos_link *link);
 
 #ifdef __cplusplus
 }
