@@ -4,14 +4,6 @@
  * and nothing reaches the service while it is open. */
 #include <duress/chaos/chaos.h>
 
-static bool link_is_idle(void *context)
-{
-    struct chaos_link *link = context;
-    return chaos_link_open_connections(link) == 0;
-}
-
-#define EXPECT_NOTHING_LEFT_OPEN(link) CHAOS_EXPECT(chaos_until(chaos, link_is_idle, link, chaos_slack_ns(chaos)))
-
 static struct duress_agent *breaker_around(struct chaos *chaos, struct duress_agent *agent, uint64_t recovery_ns,
                                            uint32_t successes_to_close)
 {
@@ -352,7 +344,7 @@ CHAOS_TEST(breaker, success_resets_the_count, "N9: failures must come in a row")
     struct duress_agent *agent = breaker_around(chaos, chaos_link_agent(link), 20 * DURESS_S, 1);
     for (int round = 0; round < 3; round++) {
         chaos_link_down(link);
-        EXPECT_NOTHING_LEFT_OPEN(link); /* else the first call would meet the old connection's end */
+        CHAOS_EXPECT_NOTHING_OPEN(link); /* else the first call would meet the old connection's end */
         for (int i = 0; i < 2; i++) {
             struct chaos_answer answer = chaos_ask(chaos, agent, "fails", 10 * DURESS_S);
             CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
@@ -370,7 +362,7 @@ static void ask_once(struct chaos *chaos, struct chaos_link *link, struct duress
 {
     if (fails) {
         chaos_link_down(link);
-        EXPECT_NOTHING_LEFT_OPEN(link);
+        CHAOS_EXPECT_NOTHING_OPEN(link);
     }
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 10 * DURESS_S);
     CHAOS_EXPECT_CODE(answer.error, fails ? DURESS_E_REFUSED : DURESS_OK);

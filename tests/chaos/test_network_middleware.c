@@ -6,14 +6,6 @@
 
 #include <string.h>
 
-static bool link_is_idle(void *context)
-{
-    struct chaos_link *link = context;
-    return chaos_link_open_connections(link) == 0;
-}
-
-#define EXPECT_NOTHING_LEFT_OPEN(link) CHAOS_EXPECT(chaos_until(chaos, link_is_idle, link, chaos_slack_ns(chaos)))
-
 /* --- N7: timeout --- */
 
 static bool request_was_cancelled(void *context)
@@ -36,7 +28,7 @@ CHAOS_TEST(timeout, fires_on_slow_reply, "N7: fires on time, cancels the work do
     CHAOS_EXPECT_EQUAL(answer.failure.origin, DURESS_ORIGIN_TIMEOUT);
     CHAOS_EXPECT(answer.failure.ambiguous);
     CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 300 * DURESS_MS);
-    EXPECT_NOTHING_LEFT_OPEN(link);
+    CHAOS_EXPECT_NOTHING_OPEN(link);
     CHAOS_EXPECT_ARRIVALS(slow, 1);
     CHAOS_EXPECT(chaos_until(chaos, request_was_cancelled, slow, chaos_slack_ns(chaos)));
 }
@@ -127,7 +119,7 @@ CHAOS_TEST(timeout, call_deadline_is_never_lengthened,
     CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
     CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 700 * DURESS_MS);
     CHAOS_EXPECT_EQUAL(chaos_link_attempts(link), 1);
-    EXPECT_NOTHING_LEFT_OPEN(link);
+    CHAOS_EXPECT_NOTHING_OPEN(link);
 }
 
 CHAOS_TEST(timeout, call_deadline_reaches_inner_layers,
