@@ -7,9 +7,9 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 # What the chaos suite is told: make chaos FILTER='retry.*' SEEDS=1000 JOBS=4, or WORLD=sim SEED=17
-suite_options = $(if $(WORLD),--world '$(WORLD)') $(if $(FILTER),--filter '$(FILTER)') $(if $(SEEDS),--seeds '$(SEEDS)') \
-	$(if $(SEED),--seed '$(SEED)') $(if $(JOBS),--jobs '$(JOBS)') $(if $(JUNIT),--junit '$(JUNIT)') \
-	$(if $(JSON),--json '$(JSON)')
+suite_options = $(if $(WORLD),--world '$(WORLD)') $(if $(FILTER),--filter '$(FILTER)') \
+	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(SEED),--seed '$(SEED)') $(if $(JOBS),--jobs '$(JOBS)') \
+	$(if $(JUNIT),--junit '$(JUNIT)') $(if $(JSON),--json '$(JSON)')
 # What ctest is told: make test JOBS=4 FILTER=policy (here a regular expression over the tests' names)
 ctest_options = -j '$(or $(JOBS),$(shell nproc))' $(if $(FILTER),-R '$(FILTER)')
 
@@ -57,7 +57,7 @@ coverage: ## run all tests and print the line coverage of each file of src/
 
 .PHONY: mutants
 mutants: ## break the code in many ways, one at a time: the suite must notice each
-	@scripts/deps.sh
+	@scripts/deps.sh build mutants
 	@exec tests/mutants/run.sh
 
 .PHONY: load

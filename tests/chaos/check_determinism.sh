@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
 # check_determinism.sh DURESS DURESS...: runs the simulated suite with every given build of the program and compares the
 # trace hash of each test and seed. Two runs of one build, gcc and clang, debug, release and sanitizers must all agree.
 set -eu

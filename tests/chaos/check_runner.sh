@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
 # check_runner.sh FAILING_SUITE: the runner tells every end of a test apart, by exit code, table, JSON and JUnit.
 set -u
 suite=$1

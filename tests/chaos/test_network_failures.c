@@ -110,6 +110,21 @@ CHAOS_TEST(network, service_killed_behind_link, "N2: a service that died is an e
     CHAOS_EXPECT_REPLY(answer, "three");
 }
 
+CHAOS_TEST(network, service_error, "N2: an error that the service reports is its own code, and costs no connection")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .fail_count = 1);
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_REMOTE);
+    CHAOS_EXPECT(strstr(answer.failure.detail, "ordered to fail") != NULL);
+    answer = chaos_ask(chaos, chaos_link_agent(link), "again", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "again");
+    CHAOS_EXPECT_EQUAL(chaos_link_accepted(link), 1);
+    CHAOS_EXPECT_ARRIVALS(echo, 2);
+}
+
 /* --- N3: names --- */
 
 CHAOS_TEST(network, name_resolves, "N3: a name that resolves is used")

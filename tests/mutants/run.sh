@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$root/build/mutants
 seed_steps=(1 20 200)
-suite_limit_s=120
+suite_limit_s=60
 table=
 patches=()
 
@@ -138,13 +138,13 @@ mutant() {
         result=does-not-apply test_name=- seed=0
         return
     fi
-    tree_patch --forward -F 0 <"$patch"
+    tree_patch --forward -F 0 <"$patch" || { echo "$patch applies only in part"; exit 1; }
     if tree_build; then
         suite_until_caught
     else
         result=does-not-build test_name=- seed=0
     fi
-    tree_patch --reverse -F 0 <"$patch"
+    tree_patch --reverse -F 0 <"$patch" || { echo "$patch cannot be undone"; exit 1; }
 }
 
 # --- all of them ---
