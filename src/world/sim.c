@@ -235,6 +235,7 @@ int duress_sim_new(const struct duress_sim_options *options, struct duress_sim *
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
     made->allocator = allocator;
+    duress__sim_pool_init(&made->pool, allocator);
     sim_configure(made, options);
     *sim = made;
     return DURESS_OK;
@@ -251,6 +252,7 @@ void duress_sim_free(struct duress_sim *sim)
     for (uint32_t i = 0; i < sim->host_count; i++)
         duress__sim_host_free(sim->hosts[i]);
     duress__sim_names_free(sim);
+    duress__sim_pool_deinit(&sim->pool);
     duress_release(sim->allocator, sim->hosts);
     duress_release(sim->allocator, sim->blocked);
     duress_release(sim->allocator, sim);

@@ -247,7 +247,7 @@ int duress__sim_connection_new(struct duress_sim_host *client, struct sim_connec
     made->number = ++sim->connection_count;
     made->ends[DURESS_SIDE_CLIENT].host = client;
     struct duress_link_options options = {
-        .allocator = sim->allocator,
+        .allocator = &sim->pool.allocator,
         .seed = duress_prng_mix(duress_prng_mix(sim->seed, SIM_PURPOSE_LINK), made->number),
     };
     int error = duress_link_new(&options, sim->now_ns, &made->link, NULL);

@@ -23,6 +23,7 @@
 #include <duress/world/sim.h>
 
 #include "sim_buffer.h"
+#include "sim_pool.h"
 
 struct sim_connection;
 struct sim_stream;
@@ -114,6 +115,7 @@ struct duress_sim_host {
 
 struct duress_sim {
     const struct duress_allocator *allocator;
+    struct sim_pool pool; /* of the links */
     uint64_t seed;
     uint64_t delay_ns_min;
     uint64_t delay_ns_max;

@@ -282,7 +282,7 @@ static int link_begin(struct relay_connection *connection)
     struct duress_sim_relay *relay = connection->relay;
     uint64_t number = relay->counts.accepted;
     struct duress_link_options options = {
-        .allocator = relay->host->sim->allocator,
+        .allocator = &relay->host->sim->pool.allocator,
         .seed = duress_prng_mix(relay->seed, number),
         .toxics = relay->toxics.toxics,
         .toxic_count = relay->toxics.count,

@@ -139,6 +139,27 @@ static void connection_is_reset_where_accepting_finds_no_memory(void **state)
     pair_close(&pair);
 }
 
+static void a_warm_exchange_allocates_nothing(void **state)
+{
+    (void)state;
+    struct pair pair;
+    uint64_t calls = 0;
+    pair_open(&pair);
+    assert_int_equal(peer_connect(&pair.client, pair.world, pair.address), DURESS_OK);
+    pair_rest(&pair);
+    for (int i = 0; i < 100; i++) {
+        if (i == 10)
+            calls = pair.counting.calls;
+        peer_say(&pair.client, "question");
+        pair_rest(&pair);
+        peer_say(&pair.server, "answer");
+        pair_rest(&pair);
+    }
+    assert_int_equal(pair.client.received, 600);
+    assert_int_equal(pair.counting.calls, calls);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +168,7 @@ int main(void)
         cmocka_unit_test(connect_listen_resolve_and_write_tell_of_it),
         cmocka_unit_test(connection_is_reset_where_arriving_bytes_find_no_memory),
         cmocka_unit_test(connection_is_reset_where_accepting_finds_no_memory),
+        cmocka_unit_test(a_warm_exchange_allocates_nothing),
     };
     return cmocka_run_group_tests_name("sim_memory", tests, NULL, NULL);
 }
