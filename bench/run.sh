@@ -22,6 +22,12 @@ and .min <= .value and .value <= .max and .runs >= 5
 and (has("against") == has("ratio"))
 and (if has("ratio") then (.against | type == "string") and (.ratio | type == "number" and . > 0) else true end)'
 
+# And how people read it.
+sentence='
+def short: . * 100 | round / 100;
+"  \(.name): \(.value | short) \(.unit) (\(.min | short) to \(.max | short), \(.runs) runs)"
++ if has("against") then ", \(.ratio | short) of \(.against)" else "" end'
+
 ran=0
 for program in $(find "$build/bench" -type f -perm -u+x -name "bench_$glob" | sort); do
     echo "# ${program##*/}"
@@ -36,8 +42,7 @@ for program in $(find "$build/bench" -type f -perm -u+x -name "bench_$glob" | so
             rm -f "$new.one"
             exit 1
         }
-        jq -r '"  \(.name): \(.value * 100 | round / 100) \(.unit) (\(.min * 100 | round / 100) to \(.max * 100 | round / 100), \(.runs) runs)"
-            + if has("against") then ", \(.ratio * 100 | round / 100) of \(.against)" else "" end' <<<"$line"
+        jq -r "$sentence" <<<"$line"
     done <"$new.one"
     [ -s "$new.one" ] || {
         echo "bench: ${program##*/} printed no figure" >&2

@@ -1,5 +1,5 @@
-# What users get: libduress and libduress-chaos, each shared and static, from the objects of the rooms; the public headers;
-# pkg-config files; a CMake package; the program.
+# What users get: libduress and libduress-chaos, each shared and static, from the objects of the rooms; the public
+# headers; pkg-config files; a CMake package; the program.
 #
 #   duress::duress   duress::duress_static     policy, wire, toxic, world, agent, middleware, compose
 #   duress::chaos    duress::chaos_static      chaos and campaign, for tests of one's own; needs the first
@@ -9,8 +9,8 @@ include(CMakePackageConfigHelpers)
 
 option(DURESS_INSTALL "Generate install rules" ${PROJECT_IS_TOP_LEVEL})
 
-# Rooms by library, and those whose headers users may include. proxy/ and loop/ have none: a proxy needs a loop, which is not
-# public; <duress/chaos/chaos.h> is the door to both.
+# Rooms by library, and those whose headers users may include. proxy/ and loop/ have none: a proxy needs a loop, which
+# is not public; <duress/chaos/chaos.h> is the door to both.
 set(duress_library_rooms base policy wire toxic loop world agent middleware compose)
 set(duress_library_public_rooms policy wire toxic world agent middleware compose)
 set(duress_chaos_rooms proxy chaos campaign)
@@ -64,6 +64,7 @@ if(TARGET duress_chaos)
     target_link_libraries(duress_chaos_shared
         PUBLIC duress_shared PRIVATE duress_loop PkgConfig::LIBUV PkgConfig::JANSSON)
     target_link_options(duress_chaos_shared PRIVATE -Wl,--exclude-libs,ALL)
+    set_target_properties(duress_chaos_shared PROPERTIES INSTALL_RPATH "$ORIGIN") # finds libduress.so beside itself
     duress_library(duress_chaos_static STATIC duress-chaos chaos_static duress_chaos_rooms duress_chaos_public_rooms)
     target_link_libraries(duress_chaos_static PUBLIC duress_static PRIVATE PkgConfig::LIBUV PkgConfig::JANSSON)
 endif()
@@ -84,7 +85,8 @@ foreach(room ${duress_library_public_rooms} ${duress_chaos_public_rooms})
             FILES_MATCHING PATTERN "*.h" PATTERN "*_loop.h" EXCLUDE PATTERN "*_private.h" EXCLUDE)
     endif()
 endforeach()
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/duress DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/duress DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.h")
 
 # Two sets: who links the shared libraries needs none of their dependencies' packages.
 install(TARGETS duress_shared EXPORT duress-shared)

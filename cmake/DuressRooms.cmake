@@ -1,7 +1,7 @@
 # duress_room(<name> SOURCES <file>… [LINKS <room or target>…])
 #
-# One folder of src/ as one static library, duress_<name>. Its headers lie in src/<name>/include/duress/<name>/, and only
-# a target that links the room sees them: an include that the architecture rules out does not build.
+# One folder of src/ as one static library, duress_<name>. Its headers lie in src/<name>/include/duress/<name>/, and
+# only a target that links the room sees them: an include that the architecture rules out does not build.
 function(duress_room name)
     cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS" ${ARGN})
     add_library(duress_${name} STATIC ${ROOM_SOURCES})
@@ -22,8 +22,8 @@ endfunction()
 
 # duress_unit_test(<name> SOURCES <file>… LINKS <room>… [INCLUDES <dir>…])
 #
-# One cmocka program, one ctest entry labelled "unit"; labelled "threads" as well where it links Threads::Threads, and then
-# the thread sanitizer sees it (make tsan).
+# One cmocka program, one ctest entry labelled "unit"; labelled "threads" as well where it links Threads::Threads, and
+# then the thread sanitizer sees it (make tsan).
 function(duress_unit_test name)
     cmake_parse_arguments(TEST "" "" "SOURCES;LINKS;INCLUDES" ${ARGN})
     add_executable(${name} ${TEST_SOURCES})

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Private to the heaps. */
 struct duress_timer_node {
@@ -33,7 +34,9 @@ struct duress_timer {
 /* Readies a timer of the caller's memory; not armed. */
 static inline void duress_timer_init(struct duress_timer *timer, duress_timer_fn fn, void *context)
 {
-    *timer = (struct duress_timer){.fn = fn, .context = context};
+    memset(timer, 0, sizeof *timer); /* C++ has no compound literals */
+    timer->fn = fn;
+    timer->context = context;
 }
 
 static inline bool duress_timer_is_armed(const struct duress_timer *timer)

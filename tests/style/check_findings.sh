@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# check_findings.sh CHECK_STYLE: the style check finds one planted offence of each rule, and nothing in a clean tree.
+set -eu
+check=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir -p "$folder"/src/policy "$folder"/src/agent "$folder"/src/proxy "$folder"/tests/unit
+spdx='/* SPDX-License-Identifier: Apache-2.0 */'
+
+printf '%s\nint policy_answer(void)\n{\n    return 42; /* never sprintf() */\n}\n' "$spdx" >"$folder/src/policy/clean.c"
+"$check" "$folder" >"$folder/seen" 2>&1 || {
+    cat "$folder/seen"
+    echo "a clean tree has findings"
+    exit 1
+}
+
+failures=0
+plant() { # plant RULE FILE LINE: the check must name the file and say the rule
+    local file=$folder/$2
+    printf '%s\n%b\n' "$spdx" "$3" >"$file"
+    if "$check" "$folder" >"$folder/seen" 2>&1 || ! grep -q "^$2:2: .*$1" "$folder/seen"; then
+        printf 'not found (%s) in %s: %b\n' "$1" "$2" "$3"
+        failures=$((failures + 1))
+    fi
+    rm "$file"
+}
+plant 'longer than 120' src/proxy/a.c "/* $(printf '%0120d' 0) */"
+plant 'white space' src/proxy/a.c 'int a; '
+plant 'a tab' src/proxy/a.c '\tint a;'
+plant "left over" src/proxy/a.c "/* FIX""ME */"
+plant 'more than 70 lines' src/proxy/a.c "{$(printf '\\n    a;%.0s' {1..71})\\n}"
+plant 'no typedef' src/proxy/a.h 'typedef struct a a;'
+plant 'without its unit' src/proxy/a.h 'uint64_t connect_timeout;'
+plant 'memcpy' src/proxy/a.c '    strcpy(a, b);'
+plant 'snprintf' src/proxy/a.c '    sprintf(a, b);'
+plant 'banned' src/proxy/a.c '    a = atoi(b);'
+plant 'prng' src/proxy/a.c '    a = rand();'
+plant 'process-wide' src/proxy/a.c '    uv_replace_allocator(a, b, c, d);'
+plant 'allocator that was handed in' src/policy/a.c '    a = malloc(1);'
+plant 'no I/O' src/policy/a.c '#include <sys/socket.h>'
+plant 'time and chance' src/agent/a.c '    clock_gettime(a, b);'
+plant 'world.h alone' src/agent/a.c '#include <duress/world/sim.h>'
+plant 'do not sleep' tests/unit/a.c '    usleep(1);'
+
+# Rules about a whole file.
+expect() { # expect PATTERN
+    "$check" "$folder" 2>&1 | grep -q "$1" && return
+    echo "not found: $1"
+    failures=$((failures + 1))
+}
+printf 'int a;\n' >"$folder/src/a.c"
+expect '^src/a.c:1: .*SPDX'
+{ echo "$spdx"; yes 'int a;' | head -600; } >"$folder/src/a.c"
+expect '^src/a.c:601: .*split'
+printf '#!/bin/sh\ntrue\n' >"$folder/src/a.sh"
+expect '^src/a.sh:2: .*SPDX'
+[ "$failures" -eq 0 ]
