@@ -114,14 +114,22 @@ static void connection_timer_expired(void *context)
 static bool connection_has_room(const struct server_connection *connection)
 {
     const struct duress_server_options *options = &connection->server->options;
-    return connection->phase == SERVER_CONNECTION_OPEN && connection->request_count < options->in_flight_max &&
+    return connection->phase == SERVER_CONNECTION_OPEN && !connection->overflowed &&
+           connection->request_count < options->in_flight_max &&
            duress_buffer_length(&connection->out) < options->write_bytes_max;
+}
+
+/* One buffer is read ahead of a free place for its requests: a peer that has nothing more to say but its FIN, which
+ * cancels what it had asked, is heard even while its requests fill the limit. */
+static bool connection_may_read(const struct server_connection *connection)
+{
+    return connection->phase == SERVER_CONNECTION_OPEN && duress_buffer_length(&connection->stash) == 0 &&
+           duress_buffer_length(&connection->out) < connection->server->options.write_bytes_max;
 }
 
 static void connection_want(struct server_connection *connection)
 {
-    bool read = connection->phase == SERVER_CONNECTION_LINGERING ||
-                (connection_has_room(connection) && duress_buffer_length(&connection->stash) == 0);
+    bool read = connection->phase == SERVER_CONNECTION_LINGERING || connection_may_read(connection);
     unsigned events = (read ? DURESS_STREAM_READABLE : 0u) |
                       (duress_buffer_length(&connection->out) > 0 ? DURESS_STREAM_WRITABLE : 0u);
     if (connection->wanted == events)
@@ -130,10 +138,11 @@ static void connection_want(struct server_connection *connection)
     duress_stream_want(connection->stream, events);
 }
 
-/* Takes frames from |input| while there is room; what is left is the caller's to keep. */
+/* Takes frames from |input| while there is room, and so many a turn: the replies of one turn are counted as unsent
+ * before the next one looks for room. What is left is the caller's to keep. */
 static void connection_feed(struct server_connection *connection, struct duress_slice *input)
 {
-    while (connection_has_room(connection)) {
+    for (size_t frames = 0; frames < SERVER_FRAMES_PER_TURN && connection_has_room(connection); frames++) {
         struct duress_slice frame;
         int error = duress_frame_reader_next(&connection->reader, input, &frame);
         if (error == DURESS_E_AGAIN) {
@@ -182,9 +191,14 @@ static void connection_read(struct server_connection *connection)
     connection_received(connection, duress_slice_bytes(server->read_buffer, count));
 }
 
+static bool connection_can_resume(const struct server_connection *connection)
+{
+    return duress_buffer_length(&connection->stash) > 0 && connection_has_room(connection);
+}
+
 static void connection_resume(struct server_connection *connection)
 {
-    if (duress_buffer_length(&connection->stash) == 0 || !connection_has_room(connection))
+    if (!connection_can_resume(connection))
         return;
     struct duress_slice rest = duress_buffer_slice(&connection->stash);
     size_t before = rest.length;
@@ -241,7 +255,8 @@ static void connection_finish(struct server_connection *connection)
     duress_stream_shutdown(connection->stream);
 }
 
-/* What follows every event: replies leave, reading goes on as far as there is room, and the timer is set. */
+/* What follows every event: replies leave, a turn is asked for where there is room for what was read, and the timer is
+ * set. */
 static void connection_settle(struct server_connection *connection)
 {
     if (connection->overflowed)
@@ -249,11 +264,11 @@ static void connection_settle(struct server_connection *connection)
     if (connection->phase != SERVER_CONNECTION_CLOSED)
         connection_write(connection);
     if (connection->phase != SERVER_CONNECTION_CLOSED)
-        connection_resume(connection);
-    if (connection->phase != SERVER_CONNECTION_CLOSED)
         connection_finish(connection);
     if (connection->phase == SERVER_CONNECTION_CLOSED)
         return;
+    if (connection_can_resume(connection))
+        duress__server_connection_want_turn(connection);
     connection_want(connection);
     connection_timer_update(connection);
 }
@@ -262,7 +277,9 @@ static void connection_turn(void *context)
 {
     struct server_connection *connection = context;
     connection_pin(connection);
-    connection_settle(connection);
+    connection_resume(connection);
+    if (connection->phase != SERVER_CONNECTION_CLOSED)
+        connection_settle(connection);
     connection_unpin(connection);
 }
 

@@ -2,9 +2,10 @@
  *
  * The inside of the framed server.
  *
- * A connection reads while it has room (requests in flight, replies unsent); what was read beyond that lies in its
- * stash. Replies are queued as calls end and leave together in a turn of connection_turn(), which the world calls when
- * the callback that runs has returned. Nothing is closed or freed but from events and turns of the server's own. */
+ * A connection takes requests while it has room (requests in flight, replies unsent), a few a turn; what was read
+ * beyond that, one buffer at most, lies in its stash. Replies are queued as calls end and leave together in a turn of
+ * connection_turn(), which the world calls when the callback that runs has returned. Nothing is closed or freed but
+ * from events and turns of the server's own. */
 #ifndef DURESS_AGENT_SERVER_PRIVATE_H
 #define DURESS_AGENT_SERVER_PRIVATE_H
 
@@ -17,6 +18,7 @@
 enum {
     SERVER_READ_BYTES = 64 * 1024,
     SERVER_BUFFER_KEPT_BYTES = 64 * 1024,
+    SERVER_FRAMES_PER_TURN = 16,
     SERVER_ID_BYTES_MAX = 256,
     SERVER_REQUESTS_KEPT = 1024, /* free ones kept for the next requests */
 };

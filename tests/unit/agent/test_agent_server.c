@@ -70,6 +70,21 @@ static void beyond_the_limit_of_one_connection_requests_wait_unread(void **state
     served_close(served);
 }
 
+static void the_end_of_a_peer_whose_requests_fill_the_limit_is_heard(void **state)
+{
+    struct served *served = *state;
+    served_open(served, (struct duress_server_options){.in_flight_max = 1});
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "x", "process", "x");
+    rig_run_for(&served->rig, 5 * DURESS_MS);
+    assert_int_equal(served->rig.service.begun, 1);
+    rig_raw_fin(&served->peer);
+    rig_run_for(&served->rig, 5 * DURESS_MS);
+    assert_int_equal(served->rig.service.cancelled, 1);
+    assert_int_equal(counts(served).connections_open, 0);
+    served_close(served);
+}
+
 static struct duress_arrival last_arrival;
 static char last_arrival_text[64];
 
@@ -421,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(requests_of_one_connection_run_side_by_side, setup),
         cmocka_unit_test_setup(beyond_the_limit_of_one_connection_requests_wait_unread, setup),
+        cmocka_unit_test_setup(the_end_of_a_peer_whose_requests_fill_the_limit_is_heard, setup),
         cmocka_unit_test_setup(each_arrival_is_told_with_its_number, setup),
         cmocka_unit_test_setup(an_unknown_method_is_refused_and_the_connection_kept, setup),
         cmocka_unit_test_setup(an_envelope_that_is_no_request_is_refused_and_the_connection_kept, setup),

@@ -183,6 +183,40 @@ static void a_peer_that_does_not_read_is_not_read_from_either(void **state)
     served_close(served);
 }
 
+static void send_requests_at_once(struct rig_raw *peer, int count)
+{
+    struct duress_buffer buffer;
+    struct duress_envelope envelope = {
+        .type = DURESS_ENVELOPE_REQUEST,
+        .id = duress_slice_text("x"),
+        .method = duress_slice_text("process"),
+        .role = duress_slice_text("user"),
+    };
+    duress_buffer_init(&buffer, 0, NULL);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(duress_envelope_encode_framed(&envelope, NULL, &buffer, NULL), DURESS_OK);
+    struct duress_slice all = duress_buffer_slice(&buffer);
+    rig_raw_send(peer, all.data, all.length);
+    duress_buffer_close(&buffer);
+}
+
+/* Requests that came in one read are answered within one turn of the world: what they cost is counted all the same. */
+static void replies_to_requests_of_one_read_do_not_fill_the_memory(void **state)
+{
+    struct served *served = *state;
+    served_large(served, (struct duress_server_options){.write_bytes_max = 1024 * 1024});
+    served->peer.deaf = true;
+    duress_stream_want(served->peer.stream, 0);
+    send_requests_at_once(&served->peer, 100);
+    rig_run_for(&served->rig, DURESS_S);
+    assert_in_range(duress_server_counts(served->rig.server).arrivals, 4, 24);
+    served->peer.deaf = false;
+    duress_stream_want(served->peer.stream, DURESS_STREAM_READABLE);
+    rig_run_for(&served->rig, 10 * DURESS_S);
+    assert_int_equal(served->peer.envelopes, 100);
+    served_close(served);
+}
+
 static void a_peer_that_never_reads_is_reset_after_its_time(void **state)
 {
     struct served *served = *state;
@@ -271,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup(an_id_as_long_as_it_likes_costs_nothing, setup),
         cmocka_unit_test_setup(byte_by_byte_is_as_good_as_whole, setup),
         cmocka_unit_test_setup(a_peer_that_does_not_read_is_not_read_from_either, setup),
+        cmocka_unit_test_setup(replies_to_requests_of_one_read_do_not_fill_the_memory, setup),
         cmocka_unit_test_setup(a_peer_that_never_reads_is_reset_after_its_time, setup),
         cmocka_unit_test_setup(a_stream_does_not_fill_the_memory_for_a_peer_that_does_not_read, setup),
         cmocka_unit_test_setup(the_server_may_be_freed_by_the_agent_that_it_serves, setup),

@@ -43,7 +43,7 @@ struct duress_server_options {
     struct duress_address address;
     uint32_t backlog;            /* 0 = 511 */
     uint32_t connections_max;    /* beyond, new ones are closed at once; 0 = 10000 */
-    uint32_t in_flight_max;      /* requests of one connection at once; then it is not read; 0 = 128 */
+    uint32_t in_flight_max;      /* requests of one connection at once; others wait; 0 = 128 */
     uint64_t idle_timeout_ns;    /* between requests; 0 = 60 s, as agenkit's Python server; NEVER: none */
     uint64_t frame_timeout_ns;   /* from a frame's first byte to its last: a slow client is closed; 0 = 30 s */
     uint64_t request_timeout_ns; /* the agent's deadline for one request; 0 = none */
