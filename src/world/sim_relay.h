@@ -32,7 +32,6 @@ struct relay_connection {
     struct duress_link_history_entry *entry;
     struct duress_timer timer;
     uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER once the dial has ended */
-    uint64_t dial_again_ns;    /* a Unix listener's queue was full */
     bool is_abrupt;            /* resets do not wait for bytes that were not sent yet */
     struct relay_side sides[DURESS_SIDE_COUNT];
 };

@@ -4,8 +4,6 @@
  * after each input until there are none. Decides nothing itself. */
 #include "sim_relay.h"
 
-#define DIAL_AGAIN_NS (5 * DURESS_MS)
-
 /* The direction whose source |side| is, and the one whose sink it is. */
 static enum duress_direction direction_from(enum duress_side side)
 {
@@ -55,7 +53,6 @@ static void dial_end(struct relay_connection *connection, int error)
 {
     struct relay_side *server = &connection->sides[DURESS_SIDE_SERVER];
     connection->dial_deadline_ns = DURESS_TIME_NEVER;
-    connection->dial_again_ns = DURESS_TIME_NEVER;
     server->is_dialing = false;
     if (error != DURESS_OK) {
         duress_stream_close(server->stream);
@@ -67,13 +64,10 @@ static void dial_end(struct relay_connection *connection, int error)
 static void dial(struct relay_connection *connection)
 {
     struct relay_side *server = &connection->sides[DURESS_SIDE_SERVER];
-    connection->dial_again_ns = DURESS_TIME_NEVER;
     server->is_dialing = true;
     int error =
         duress_world_connect(world_of(connection), &connection->relay->upstream, side_event, server, &server->stream);
-    if (error == DURESS_E_AGAIN)
-        connection->dial_again_ns = duress_time_add(now_of(connection), DIAL_AGAIN_NS);
-    else if (error != DURESS_OK)
+    if (error != DURESS_OK)
         dial_end(connection, error);
 }
 
@@ -127,7 +121,6 @@ static void action_apply(struct relay_connection *connection, struct duress_link
     struct relay_side *side = &connection->sides[action.side];
     if (side->is_dialing) {
         connection->dial_deadline_ns = DURESS_TIME_NEVER;
-        connection->dial_again_ns = DURESS_TIME_NEVER;
         side->is_dialing = false;
         duress_stream_close(side->stream);
         side->stream = NULL;
@@ -181,7 +174,6 @@ void duress__sim_relay_pump(struct relay_connection *connection)
         side_want(&connection->sides[i]);
     uint64_t next_ns = duress_link_next_ns(connection->link);
     next_ns = duress_time_min(next_ns, connection->dial_deadline_ns);
-    next_ns = duress_time_min(next_ns, connection->dial_again_ns);
     duress_world_arm(world_of(connection), &connection->timer, next_ns);
 }
 
@@ -248,8 +240,6 @@ static void timer_fired(void *context)
     struct relay_connection *connection = context;
     if (connection->dial_deadline_ns <= now_of(connection))
         dial_end(connection, DURESS_E_CONNECT_TIMEOUT);
-    else if (connection->dial_again_ns <= now_of(connection))
-        dial(connection);
     duress_link_tick(connection->link, now_of(connection));
     duress__sim_relay_pump(connection);
 }
@@ -265,7 +255,6 @@ static struct relay_connection *connection_new(struct duress_sim_relay *relay)
     connection->relay = relay;
     connection->next = relay->connections;
     connection->dial_deadline_ns = duress_time_add(sim->now_ns, RELAY_DIAL_LIMIT_NS);
-    connection->dial_again_ns = DURESS_TIME_NEVER;
     for (unsigned i = 0; i < DURESS_SIDE_COUNT; i++) {
         connection->sides[i].connection = connection;
         connection->sides[i].name = (enum duress_side)i;

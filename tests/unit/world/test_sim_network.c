@@ -323,6 +323,41 @@ static void bytes_keep_their_order_under_drawn_delays(void **state)
     }
 }
 
+static uint8_t pattern(size_t place)
+{
+    return (uint8_t)(place * 31 + place / 251);
+}
+
+static void bytes_survive_small_buffers(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        struct duress_sim_options options = {.seed = seed, .send_buffer_bytes = 1000, .receive_buffer_bytes = 700};
+        size_t total = 0;
+        net_open_with(&net, &options, 0);
+        net_dial(&net);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        for (size_t round = 0; total < 40000; round++) {
+            uint8_t bytes[97];
+            for (size_t i = 0; i < sizeof bytes; i++)
+                bytes[i] = pattern(total + i);
+            struct duress_slice slices[2] = {{bytes, round % 50}, {bytes + round % 50, sizeof bytes - round % 50}};
+            size_t count = 0;
+            int error = duress_stream_write(net.client.stream, slices, 2, &count);
+            total += count;
+            if (error == DURESS_E_AGAIN || round % 3 == 0)
+                net_pass_until(&net, duress_sim_now_ns(net.sim) + DURESS_MS);
+        }
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_equal(net.server.received, total);
+        for (size_t i = 0; i < total; i++)
+            assert_int_equal(net.server.bytes[i], pattern(i));
+        net_close(&net);
+    }
+}
+
 static void seed_0_draws_nothing_and_others_within_the_range(void **state)
 {
     (void)state;
@@ -381,6 +416,7 @@ int main(void)
         cmocka_unit_test(rst_into_a_cut_path_is_lost_and_sent_again_on_the_next_bytes),
         cmocka_unit_test(fin_into_a_cut_path_arrives_after_healing),
         cmocka_unit_test(bytes_keep_their_order_under_drawn_delays),
+        cmocka_unit_test(bytes_survive_small_buffers),
         cmocka_unit_test(seed_0_draws_nothing_and_others_within_the_range),
         cmocka_unit_test(loopback_reaches_the_host_itself_alone),
     };

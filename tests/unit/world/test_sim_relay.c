@@ -318,7 +318,7 @@ static void relay_reset_waits_for_bytes_that_the_client_has_no_room_for(void **s
     FOR_EACH_SEED(seed)
     {
         struct net net;
-        static uint8_t bytes[400000];
+        static uint8_t bytes[900000]; /* more than the relay can write to the client at once */
         net_open(&net, seed);
         net.client.is_manual = true;
         net_dial(&net);
