@@ -7,11 +7,14 @@
 #include <stddef.h>
 
 #include "breaker_word.h"
+#include "option.h"
 
 int duress_breaker_init(struct duress_breaker *breaker, const struct duress_breaker_options *options,
                         struct duress_failure *why)
 {
     struct duress_breaker_options filled;
+    if (!duress__option_given("breaker", breaker, why))
+        return DURESS_E_INVALID;
     int error = duress__breaker_options_init(&filled, options, why);
     if (error != DURESS_OK)
         return error;

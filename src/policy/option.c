@@ -14,6 +14,15 @@ bool duress__option_in_range(const char *field, uint64_t given, uint64_t low, ui
     return false;
 }
 
+bool duress__option_given(const char *field, const void *given, struct duress_failure *why)
+{
+    if (given != NULL)
+        return true;
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: NULL given, must be a pointer", field);
+    return false;
+}
+
 bool duress__option_unused(const char *field, uint64_t given, const char *because, struct duress_failure *why)
 {
     if (given == 0)

@@ -13,6 +13,9 @@
 bool duress__option_in_range(const char *field, uint64_t given, uint64_t low, uint64_t high,
                              struct duress_failure *why);
 
+/* True where |given| is not NULL; else says in |why| (may be NULL) that |field| must be given. */
+bool duress__option_given(const char *field, const void *given, struct duress_failure *why);
+
 /* True where |given| is 0; else says in |why| (may be NULL) that |field| means nothing because of |because|. */
 bool duress__option_unused(const char *field, uint64_t given, const char *because, struct duress_failure *why);
 

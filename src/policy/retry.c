@@ -20,6 +20,8 @@ int duress_retry_options_init(struct duress_retry_options *options, const struct
                               struct duress_failure *why)
 {
     struct duress_retry_options filled = {.jitter = DURESS_JITTER_FULL};
+    if (!duress__option_given("options", options, why))
+        return DURESS_E_INVALID;
     if (given != NULL)
         filled = *given;
     filled.attempts_max = option_or_u32(filled.attempts_max, DURESS_RETRY_ATTEMPTS_DEFAULT);

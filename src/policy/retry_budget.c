@@ -9,6 +9,8 @@ int duress_retry_budget_init(struct duress_retry_budget *budget, const struct du
                              struct duress_failure *why)
 {
     struct duress_retry_budget_options filled = {0};
+    if (!duress__option_given("budget", budget, why))
+        return DURESS_E_INVALID;
     if (options != NULL)
         filled = *options;
     filled.capacity = option_or_u32(filled.capacity, DURESS_RETRY_BUDGET_CAPACITY_DEFAULT);

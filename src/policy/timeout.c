@@ -15,6 +15,8 @@ int duress_timeout_options_init(struct duress_timeout_options *options, const st
                                 struct duress_failure *why)
 {
     struct duress_timeout_options filled = {0};
+    if (!duress__option_given("options", options, why))
+        return DURESS_E_INVALID;
     if (given != NULL)
         filled = *given;
     if (filled.gap_ns == 0)

@@ -60,6 +60,15 @@ static void bad_options_are_refused_by_name(void **state)
     }
 }
 
+static void no_breaker_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct duress_failure why;
+    assert_int_equal(duress_breaker_init(NULL, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "breaker: NULL given, must be a pointer");
+    assert_int_equal(duress_breaker_init(NULL, NULL, NULL), DURESS_E_INVALID);
+}
+
 static void the_ends_of_every_range_are_allowed(void **state)
 {
     (void)state;
@@ -229,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_options_are_refused_by_name),
+        cmocka_unit_test(no_breaker_is_refused_by_name),
         cmocka_unit_test(the_ends_of_every_range_are_allowed),
         cmocka_unit_test(the_default_minimum_fits_a_small_window),
         cmocka_unit_test(forced_open_refuses_until_released),

@@ -345,6 +345,9 @@ static void bad_options_are_refused_by_name(void **state)
         assert_int_equal(options.attempts_max, 77);
         assert_int_equal(duress_retry_options_init(&options, &rows[i].options, NULL), DURESS_E_INVALID);
     }
+    struct duress_failure why;
+    assert_int_equal(duress_retry_options_init(NULL, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "options: NULL given, must be a pointer");
 }
 
 static void reasons_have_names(void **state)

@@ -115,6 +115,8 @@ static void bad_options_are_refused_by_name(void **state)
     struct duress_retry_budget_options generous = {.deposit_milli = 1001};
     assert_int_equal(duress_retry_budget_init(&budget, &generous, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "retry_budget.deposit_milli: 1001 given, allowed 1 to 1000");
+    assert_int_equal(duress_retry_budget_init(NULL, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "budget: NULL given, must be a pointer");
     budget = budget_with(1000, 1000);
     assert_int_equal(snapshot_of(&budget).tokens_milli, 1000000);
 }

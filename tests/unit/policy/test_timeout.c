@@ -177,6 +177,8 @@ static void bad_options_are_refused_by_name(void **state)
     assert_int_equal(duress_timeout_options_init(&options, &gap, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "timeout.gap_ns: 18446744073709551614 given, allowed 1 to 31622400000000000");
     assert_int_equal(duress_timeout_options_init(&options, &gap, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress_timeout_options_init(NULL, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "options: NULL given, must be a pointer");
     (void)options_with(1, 1);
     (void)options_with(DURESS_TIMEOUT_NS_MAX, DURESS_TIMEOUT_NS_MAX);
 }
