@@ -182,15 +182,26 @@ static int option_refuse(struct duress_failure *why, const char *field, uint64_t
     return DURESS_E_INVALID;
 }
 
+static int pointer_refuse(struct duress_failure *why, const char *field)
+{
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: must be given", field);
+    return DURESS_E_INVALID;
+}
+
+static int memory_refuse(struct duress_failure *why)
+{
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
+    return DURESS_E_NO_MEMORY;
+}
+
 static int options_check(const struct duress_remote_options *options, struct endpoint *endpoint,
                          struct duress_failure *why)
 {
     const char *reason = NULL;
-    if (options == NULL || options->world == NULL) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "world: must be given");
-        return DURESS_E_INVALID;
-    }
+    if (options == NULL || options->world == NULL)
+        return pointer_refuse(why, "world");
     if (duress__endpoint_parse(options->endpoint, endpoint, &reason) != DURESS_OK) {
         if (why != NULL)
             duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "endpoint: \"%.64s\": %s",
@@ -241,22 +252,20 @@ int duress_remote_new(const struct duress_remote_options *options, struct duress
                       struct duress_failure *why)
 {
     struct endpoint endpoint;
-    int error = options_check(options, &endpoint, why);
+    int error = agent != NULL ? options_check(options, &endpoint, why) : pointer_refuse(why, "agent");
     if (error != DURESS_OK)
         return error;
-    if (agent == NULL)
-        return DURESS_E_INVALID;
     const struct duress_allocator *allocator =
         options->allocator != NULL ? options->allocator : duress_world_allocator(options->world);
     struct remote *remote = duress_allocate_zeroed(allocator, 1, sizeof *remote);
     if (remote == NULL)
-        return DURESS_E_NO_MEMORY;
+        return memory_refuse(why);
     if (options->agent_name != NULL) {
         size_t bytes = strlen(options->agent_name) + 1;
         remote->agent_name = duress_allocate(allocator, bytes);
         if (remote->agent_name == NULL) {
             duress_release(allocator, remote);
-            return DURESS_E_NO_MEMORY;
+            return memory_refuse(why);
         }
         memcpy(remote->agent_name, options->agent_name, bytes);
     }

@@ -116,7 +116,7 @@ int duress_with_breaker(struct duress_agent *inner, const struct duress_breaker_
         return duress__layer_refuse(why, "inner and outer: must be given");
     if (given->shared != NULL && !breaker_options_are_zero(&given->breaker))
         return duress__layer_refuse(why, "breaker: must be all zero where a shared breaker is given");
-    struct breaker_layer *layer = duress__layer_new(sizeof *layer, &duress__breaker_ops, inner);
+    struct breaker_layer *layer = duress__layer_new(sizeof *layer, &duress__breaker_ops, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     int error = duress_breaker_init(&layer->own, &given->breaker, why);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer_private.h"
 
-void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner)
+void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner,
+                        struct duress_failure *why)
 {
     struct layer *layer = duress_allocate_zeroed(inner->allocator, 1, bytes);
-    if (layer == NULL)
+    if (layer == NULL) {
+        if (why != NULL)
+            duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
         return NULL;
+    }
     duress_agent_init(&layer->base, ops, inner->world, inner->allocator, inner->name);
     layer->inner = duress_agent_ref(inner);
     return layer;

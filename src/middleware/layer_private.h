@@ -18,8 +18,10 @@ extern const struct duress_agent_ops duress__breaker_ops;
 extern const struct duress_agent_ops duress__retry_ops;
 extern const struct duress_agent_ops duress__timeout_ops;
 
-/* A layer of |bytes|, zeroed, around |inner|, of which it takes a reference. NULL where memory is out. */
-void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner);
+/* A layer of |bytes|, zeroed, around |inner|, of which it takes a reference. NULL, said in |why| (may be NULL), where
+ * memory is out. */
+void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner,
+                        struct duress_failure *why);
 
 /* Every layer's free(). */
 void duress__layer_free(struct duress_agent *agent);

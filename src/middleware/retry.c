@@ -156,7 +156,7 @@ int duress_with_retry(struct duress_agent *inner, const struct duress_retry_opti
     int error = duress_retry_options_init(&complete, options, why);
     if (error != DURESS_OK)
         return error;
-    struct retry_layer *layer = duress__layer_new(sizeof *layer, &duress__retry_ops, inner);
+    struct retry_layer *layer = duress__layer_new(sizeof *layer, &duress__retry_ops, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     layer->options = complete;

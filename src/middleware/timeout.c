@@ -121,7 +121,7 @@ int duress_with_timeout(struct duress_agent *inner, const struct duress_timeout_
     int error = duress_timeout_options_init(&complete, options, why);
     if (error != DURESS_OK)
         return error;
-    struct timeout_layer *layer = duress__layer_new(sizeof *layer, &duress__timeout_ops, inner);
+    struct timeout_layer *layer = duress__layer_new(sizeof *layer, &duress__timeout_ops, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     layer->options = complete;

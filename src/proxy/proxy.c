@@ -138,13 +138,14 @@ int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options
 {
     struct endpoint listening;
     struct endpoint upstream;
-    *proxy = NULL;
-    if (loop == NULL || options == NULL) {
+    const char *missing = loop == NULL ? "loop" : options == NULL ? "options" : proxy == NULL ? "proxy" : NULL;
+    if (missing != NULL) {
         if (why != NULL)
             duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: NULL given, a pointer is needed",
-                               loop == NULL ? "loop" : "options");
+                               missing);
         return DURESS_E_INVALID;
     }
+    *proxy = NULL;
     int error = options_check(options, &listening, &upstream, why);
     if (error != DURESS_OK)
         return error;

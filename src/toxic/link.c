@@ -21,8 +21,11 @@ int duress_link_new(const struct duress_link_options *options, uint64_t now_ns, 
     if (options->toxics == NULL && options->toxic_count > 0)
         return options_refuse(why, "toxics is NULL although toxic_count is not 0");
     struct duress_link *made = duress_allocate_zeroed(options->allocator, 1, sizeof *made);
-    if (made == NULL)
+    if (made == NULL) {
+        if (why != NULL)
+            duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
         return DURESS_E_NO_MEMORY;
+    }
     size_t bytes_max = options->buffer_bytes_max > 0 ? options->buffer_bytes_max : DURESS_LINK_BUFFER_BYTES_DEFAULT;
     made->allocator = options->allocator;
     made->seed = options->seed;

@@ -466,6 +466,10 @@ static void bad_options_are_refused_with_the_field_and_the_range(void **state)
         assert_int_equal(duress_remote_new(&options, &agent, NULL), DURESS_E_INVALID);
     }
     assert_int_equal(duress_remote_new(NULL, NULL, NULL), DURESS_E_INVALID);
+    struct duress_failure why;
+    struct duress_remote_options good = {.world = rig->client, .endpoint = "tcp://127.0.0.1:1"};
+    assert_int_equal(duress_remote_new(&good, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "agent: must be given");
     rig_close(rig);
 }
 

@@ -121,6 +121,42 @@ static void one_bad_layer_refuses_the_whole_and_leaks_nothing(void **state)
     layer_test_close(test);
 }
 
+static void never_asked(struct duress_agent *agent, struct duress_call *call)
+{
+    (void)agent;
+    (void)call;
+    fail();
+}
+
+static void freed(struct duress_agent *agent)
+{
+    agent->ops = NULL;
+}
+
+/* Whoever prints |why| after an error must find the error in it, this one too. */
+static void a_layer_that_has_no_memory_says_so(void **state)
+{
+    struct layer_test *test = *state;
+    static const struct duress_agent_ops ops = {never_asked, never_asked, freed};
+    struct duress_stack_options one_layer[] = {{.retry = &retry}, {.breaker = &breaker}, {.timeout = &timeout}};
+    struct probe_heap heap;
+    probe_heap_init(&heap, 0);
+    for (size_t i = 0; i < sizeof one_layer / sizeof one_layer[0]; i++) {
+        struct duress_agent inner;
+        struct duress_agent *stack = NULL;
+        struct duress_failure why = {.code = DURESS_OK};
+        duress_agent_init(&inner, &ops, test->service.agent->world, &heap.allocator, "inner");
+        assert_int_equal(duress_stack_new(&inner, &one_layer[i], &stack, &why), DURESS_E_NO_MEMORY);
+        assert_int_equal(why.code, DURESS_E_NO_MEMORY);
+        assert_int_equal(duress_stack_new(&inner, &one_layer[i], &stack, NULL), DURESS_E_NO_MEMORY);
+        assert_null(stack);
+        assert_int_equal(inner.references, 1);
+        duress_agent_unref(&inner);
+        assert_null(inner.ops);
+    }
+    layer_test_close(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup(a_stack_of_nothing_is_the_agent_itself, setup),
         cmocka_unit_test_setup(the_budget_is_shared_by_stacks, setup),
         cmocka_unit_test_setup(one_bad_layer_refuses_the_whole_and_leaks_nothing, setup),
+        cmocka_unit_test_setup(a_layer_that_has_no_memory_says_so, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,10 @@ static void bad_options_are_refused_by_name(void **state)
     expect_refused_options(loop, &(struct duress_proxy_options){.listen = good, .upstream = "127.0.0.1:0"}, "upstream");
     expect_refused_options(
         loop, &(struct duress_proxy_options){.listen = good, .upstream = target, .backlog = UINT32_MAX}, "backlog");
+    struct duress_failure why;
+    struct duress_proxy_options options = {.listen = good, .upstream = target};
+    assert_int_equal(duress_proxy_new(loop, &options, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "proxy: NULL given, a pointer is needed");
     duress__loop_free(loop);
 }
 

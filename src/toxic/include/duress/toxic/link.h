@@ -86,8 +86,8 @@ struct duress_link_stats {
 };
 
 /* Makes the link of a connection that was accepted at |now_ns| and whose dial is under way. Nothing is read before the
- * dial has succeeded. Returns in *link, free with duress_link_free(). DURESS_E_INVALID (with the reason in |why|, which
- * may be NULL), DURESS_E_NO_MEMORY. */
+ * dial has succeeded. Returns in *link, free with duress_link_free(). DURESS_E_INVALID, DURESS_E_NO_MEMORY (with the
+ * reason in |why|, which may be NULL). */
 DURESS_API DURESS_MUST_CHECK int duress_link_new(const struct duress_link_options *options, uint64_t now_ns,
                                                  struct duress_link **link, struct duress_failure *why);
 
@@ -156,8 +156,8 @@ DURESS_API int duress_link_toxic_add(struct duress_link *link, const struct dure
 
 /* Gives the toxic of |toxic|->id new settings (its type and direction stay). The chunk in hand leaves without its
  * remaining delay; queued chunks are treated under the new settings with their first arrival times; counters such as
- * limit_data's survive. The draw is repeated only where toxicity_ppm changed. DURESS_E_INVALID (bad toxic, or no such
- * id). */
+ * limit_data's survive. The draw is repeated only where toxicity_ppm changed. DURESS_E_INVALID (bad toxic, no such id,
+ * or another type or direction). */
 DURESS_API int duress_link_toxic_update(struct duress_link *link, const struct duress_toxic *toxic, uint64_t now_ns,
                                         struct duress_failure *why);
 
