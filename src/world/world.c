@@ -88,7 +88,7 @@ void duress_world_prng(struct duress_world *world, uint64_t purpose, struct dure
 int duress_world_resolve(struct duress_world *world, const char *host, uint16_t port, duress_resolve_fn fn,
                          void *context, struct duress_resolution **resolution)
 {
-    if (host == NULL || fn == NULL || resolution == NULL)
+    if (world == NULL || host == NULL || fn == NULL || resolution == NULL)
         return DURESS_E_INVALID;
     return world->ops->resolve(world, host, port, fn, context, resolution);
 }
@@ -104,7 +104,7 @@ void duress_resolution_cancel(struct duress_resolution *resolution)
 int duress_world_connect(struct duress_world *world, const struct duress_address *address, duress_stream_fn fn,
                          void *context, struct duress_stream **stream)
 {
-    if (address == NULL || fn == NULL || stream == NULL)
+    if (world == NULL || address == NULL || fn == NULL || stream == NULL)
         return DURESS_E_INVALID;
     return world->ops->connect(world, address, fn, context, stream);
 }
@@ -168,7 +168,7 @@ struct duress_address duress_stream_local(const struct duress_stream *stream)
 int duress_world_listen(struct duress_world *world, const struct duress_listen_options *options, duress_accept_fn fn,
                         void *context, struct duress_listener **listener)
 {
-    if (options == NULL || fn == NULL || listener == NULL)
+    if (world == NULL || options == NULL || fn == NULL || listener == NULL)
         return DURESS_E_INVALID;
     return world->ops->listen(world, options, fn, context, listener);
 }
@@ -188,6 +188,8 @@ void duress_listener_close(struct duress_listener *listener)
 
 int duress_world_run_until(struct duress_world *world, duress_done_fn done, void *context, uint64_t deadline_ns)
 {
+    if (world == NULL)
+        return DURESS_E_INVALID;
     return world->ops->run_until(world, done, context, deadline_ns);
 }
 
