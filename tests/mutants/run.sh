@@ -134,17 +134,17 @@ suite_until_caught() {
 
 mutant() {
     local patch=$1
-    if ! tree_patch --forward -F 0 --dry-run <"$patch"; then
+    if ! tree_patch --forward --dry-run <"$patch"; then
         result=does-not-apply test_name=- seed=0
         return
     fi
-    tree_patch --forward -F 0 <"$patch" || { echo "$patch applies only in part"; exit 1; }
+    tree_patch --forward <"$patch" || { echo "$patch applies only in part"; exit 1; }
     if tree_build; then
         suite_until_caught
     else
         result=does-not-build test_name=- seed=0
     fi
-    tree_patch --reverse -F 0 <"$patch" || { echo "$patch cannot be undone"; exit 1; }
+    tree_patch --reverse <"$patch" || { echo "$patch cannot be undone"; exit 1; }
 }
 
 # --- all of them ---
