@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What test_sim_determinism --print says of these seeds, over 5 s. */
+/* clang-format off */
 {0, UINT64_C(0x75764a6baee43c51)}, /* 16778 events */
 {1, UINT64_C(0x42c9bdb5df4cfa94)}, /* 11821 events */
 {2, UINT64_C(0xf6bd6f36779775eb)}, /* 14314 events */

@@ -220,11 +220,9 @@ static void small_send_buffer_empties_into_a_large_receive_buffer(void **state)
         net.server.is_manual = true;
         net_dial(&net);
         assert_int_equal(net_rest(&net), DURESS_E_END);
-        size_t total = 0;
         net.client.is_manual = true;
         for (int i = 0; i < 6; i++) { /* 5 * 1000 travel on, 1000 stay */
             assert_int_equal(peer_flood(&net.client), 1000);
-            total += 1000;
             net.client.seen = 0;
             duress_stream_want(net.client.stream, DURESS_STREAM_WRITABLE);
             assert_int_equal(net_rest(&net), DURESS_E_END);
