@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# check_findings.sh CHECK_STYLE: the style check finds one planted offence of each rule, and nothing in a clean tree.
+# check_findings.sh SOURCE: the style check and the check of includes find one planted offence of each rule, and nothing
+# in a clean tree.
 set -eu
-check=$1
+check=$1/scripts/check-style.sh
+check_includes=$1/tests/style/check_includes.sh
+rooms=$1/tests/style/rooms.txt
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir -p "$folder"/src/policy "$folder"/src/agent "$folder"/src/proxy "$folder"/tests/unit
@@ -56,4 +59,23 @@ expect '^src/a.c:1: .*SPDX'
 expect '^src/a.c:601: .*split'
 printf '#!/bin/sh\ntrue\n' >"$folder/src/a.sh"
 expect '^src/a.sh:2: .*SPDX'
+
+# Includes: a room above, a world by name, a library, half of a room that the other half may not know.
+mkdir -p "$folder/include" "$folder/src/world"
+include() { # include FILE HEADER: must be found
+    printf '#include <%s.h>\n' "$2" >"$folder/src/$1"
+    if "$check_includes" "$rooms" "$folder" >"$folder/seen" 2>&1 || ! grep -q "^src/$1:1: .*${2#duress/}" "$folder/seen"
+    then
+        echo "not found: src/$1 includes $2"
+        failures=$((failures + 1))
+    fi
+    rm "$folder/src/$1"
+}
+printf '#include <duress/wire/frame.h>\n' >"$folder/src/agent/clean.c"
+"$check_includes" "$rooms" "$folder" || failures=$((failures + 1))
+include policy/a.c duress/agent/agent
+include agent/a.c duress/world/sim
+include agent/a.c uv
+include world/live_a.c duress/toxic/link
+include world/sim_a.c duress/loop/loop
 [ "$failures" -eq 0 ]
