@@ -195,17 +195,6 @@ void chaos_keep(struct chaos *chaos, struct duress_agent *agent)
     chaos->agents = kept;
 }
 
-struct duress_agent *chaos_stack(struct chaos *chaos, struct duress_agent *agent,
-                                 const struct duress_stack_options *options)
-{
-    struct duress_agent *stack = NULL;
-    struct duress_failure why = {0};
-    if (duress_stack_new(agent, options, &stack, &why) != DURESS_OK)
-        chaos__broken(chaos, "build the stack", &why);
-    chaos_keep(chaos, stack);
-    return stack;
-}
-
 static void call_ended(void *context, struct duress_call *duress_call, const struct duress_result *result)
 {
     (void)duress_call;

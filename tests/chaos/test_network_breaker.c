@@ -2,7 +2,7 @@
  *
  * The circuit breaker under a failing network, row N9 of the plan: each change of state in its order and at its time,
  * and nothing reaches the service while it is open. */
-#include <duress/chaos/chaos.h>
+#include "stack.h"
 
 static struct duress_agent *breaker_around(struct chaos *chaos, struct duress_agent *agent, uint64_t recovery_ns,
                                            uint32_t successes_to_close)
@@ -10,7 +10,7 @@ static struct duress_agent *breaker_around(struct chaos *chaos, struct duress_ag
     struct duress_breaker_layer_options breaker = {
         .breaker = {.failures_to_open = 3, .recovery_ns = recovery_ns, .successes_to_close = successes_to_close},
     };
-    return chaos_stack(chaos, agent, &(struct duress_stack_options){.breaker = &breaker});
+    return stack_around(chaos, agent, &(struct duress_stack_options){.breaker = &breaker});
 }
 
 static struct duress_breaker_transition transition(struct duress_agent *agent, size_t index)
@@ -193,7 +193,7 @@ CHAOS_TEST(breaker, lost_probe_is_given_up, "N9: a probe that never reports give
                     .probe_lease_ns = 1 * DURESS_S},
     };
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
     uint64_t opened_ns = open_by_refusals(chaos, link, agent);
     chaos_link_up(link);
     pass_until(chaos, opened_ns + 500 * DURESS_MS);
@@ -278,9 +278,9 @@ CHAOS_TEST(breaker, late_results_never_move_it,
     struct duress_timeout_options timeout = {.limit_ns = 900 * DURESS_MS};
     struct duress_stack_options with_timeout = {.breaker = &layer, .timeout = &timeout};
     struct duress_stack_options without = {.breaker = &layer};
-    struct duress_agent *failing = chaos_stack(chaos, chaos_link_agent(slow_link), &with_timeout);
-    struct duress_agent *succeeding = chaos_stack(chaos, chaos_link_agent(slow_link), &without);
-    struct duress_agent *dead = chaos_stack(chaos, chaos_link_agent(dead_link), &without);
+    struct duress_agent *failing = stack_around(chaos, chaos_link_agent(slow_link), &with_timeout);
+    struct duress_agent *succeeding = stack_around(chaos, chaos_link_agent(slow_link), &without);
+    struct duress_agent *dead = stack_around(chaos, chaos_link_agent(dead_link), &without);
 
     struct chaos_call *will_fail = chaos_begin(chaos, failing, "fails late", 30 * DURESS_S, false);
     struct chaos_call *will_succeed = chaos_begin(chaos, succeeding, "succeeds late", 30 * DURESS_S, false);
@@ -314,9 +314,9 @@ CHAOS_TEST(breaker, late_results_are_not_the_probes,
     struct duress_timeout_options timeout = {.limit_ns = 1500 * DURESS_MS};
     struct duress_stack_options with_timeout = {.breaker = &layer, .timeout = &timeout};
     struct duress_stack_options without = {.breaker = &layer};
-    struct duress_agent *failing = chaos_stack(chaos, chaos_link_agent(slow_link), &with_timeout);
-    struct duress_agent *succeeding = chaos_stack(chaos, chaos_link_agent(slow_link), &without);
-    struct duress_agent *dead = chaos_stack(chaos, chaos_link_agent(dead_link), &without);
+    struct duress_agent *failing = stack_around(chaos, chaos_link_agent(slow_link), &with_timeout);
+    struct duress_agent *succeeding = stack_around(chaos, chaos_link_agent(slow_link), &without);
+    struct duress_agent *dead = stack_around(chaos, chaos_link_agent(dead_link), &without);
     struct chaos_call *will_fail = chaos_begin(chaos, failing, "fails late", 30 * DURESS_S, false);
     struct chaos_call *will_succeed = chaos_begin(chaos, succeeding, "succeeds late", 30 * DURESS_S, false);
     uint64_t opened_ns = open_by_refusals(chaos, dead_link, dead);
@@ -419,7 +419,7 @@ CHAOS_TEST(breaker, opens_at_the_failure_rate,
                     .recovery_ns = 20 * DURESS_S},
     };
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
     /* At first there are too few calls for a rate; at the end the first two failures have left the window. */
     static const bool fails[] = {true, true, false, false, false, false, false, true, true, true};
     enum { COUNT = sizeof fails / sizeof *fails };
@@ -449,7 +449,7 @@ CHAOS_TEST(breaker, opens_at_the_slow_rate, "N9: a service that answers too slow
                     .recovery_ns = 20 * DURESS_S},
     };
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.breaker = &breaker});
 
     for (int i = 0; i < 4; i++) {
         CHAOS_EXPECT_EQUAL(transition_count(agent), 0);
@@ -469,8 +469,8 @@ CHAOS_TEST(breaker, refusal_is_not_retried, "N9: retry outside the breaker does 
         .breaker = {.failures_to_open = 3, .recovery_ns = 20 * DURESS_S, .successes_to_close = 1}};
     struct duress_retry_options retry = {
         .attempts_max = 10, .backoff_ns = 50 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
-                                             &(struct duress_stack_options){.breaker = &breaker, .retry = &retry});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent(link),
+                                              &(struct duress_stack_options){.breaker = &breaker, .retry = &retry});
     chaos_link_down(link);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);

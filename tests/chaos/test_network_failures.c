@@ -2,14 +2,14 @@
  *
  * The network fails, rows N1 to N7 of the plan: connects that are never answered or refused, names that do not resolve,
  * connections dropped at every stage of a request, latency, partitions, bytes sliced, slowed and corrupted. */
-#include <duress/chaos/chaos.h>
+#include "stack.h"
 
 #include <string.h>
 
 static struct duress_agent *timeout_around(struct chaos *chaos, struct duress_agent *agent, uint64_t limit_ns)
 {
     struct duress_timeout_options timeout = {.limit_ns = limit_ns};
-    return chaos_stack(chaos, agent, &(struct duress_stack_options){.timeout = &timeout});
+    return stack_around(chaos, agent, &(struct duress_stack_options){.timeout = &timeout});
 }
 
 /* Without jitter, so that waits are exact. */
@@ -20,7 +20,7 @@ static struct duress_agent *retry_around(struct chaos *chaos, struct duress_agen
         .backoff_ns = 100 * DURESS_MS,
         .jitter = DURESS_JITTER_NONE,
     };
-    return chaos_stack(chaos, agent, &(struct duress_stack_options){.retry = &retry});
+    return stack_around(chaos, agent, &(struct duress_stack_options){.retry = &retry});
 }
 
 /* --- N1: nobody answers the SYN --- */

@@ -2,7 +2,7 @@
  *
  * The middleware under a failing network, rows N7 to N9 of the plan: timeout, retry and circuit breaker do what they
  * say, in order and in time, as the service's arrival log shows. */
-#include <duress/chaos/chaos.h>
+#include "stack.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ CHAOS_TEST(timeout, fires_on_slow_reply, "N7: fires on time, cancels the work do
     struct chaos_link *link = chaos_link_open(chaos, slow);
     struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
 
@@ -39,7 +39,7 @@ CHAOS_TEST(timeout, leaves_fast_reply_alone, "N7: a reply inside the limit is un
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_timeout_options timeout = {.limit_ns = 5 * DURESS_S};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.timeout = &timeout});
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "one", 30 * DURESS_S);
     CHAOS_EXPECT_REPLY(answer, "one");
@@ -59,8 +59,8 @@ CHAOS_TEST(timeout, late_reply_reaches_nobody, "N7: the reply to a call that tim
     struct chaos_service *slow = chaos_service_start(chaos, "slow", .reply_after_ns = 400 * DURESS_MS, .slow_count = 1);
     struct chaos_link *link = chaos_link_open(chaos, slow);
     struct duress_timeout_options timeout = {.limit_ns = 200 * DURESS_MS};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent_with(link, .connections_max = 1),
-                                             &(struct duress_stack_options){.timeout = &timeout});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent_with(link, .connections_max = 1),
+                                              &(struct duress_stack_options){.timeout = &timeout});
 
     struct chaos_answer first = chaos_ask(chaos, agent, "first", 30 * DURESS_S);
     CHAOS_EXPECT_ERROR(first, DURESS_E_DEADLINE);
@@ -79,7 +79,7 @@ CHAOS_TEST(timeout, late_reply_is_dropped_when_shared,
     struct chaos_link *link = chaos_link_open(chaos, slow);
     struct duress_timeout_options timeout = {.limit_ns = 200 * DURESS_MS};
     struct duress_agent *patient = chaos_link_agent_with(link, .connections_max = 1, .in_flight_max = 16);
-    struct duress_agent *agent = chaos_stack(chaos, patient, &(struct duress_stack_options){.timeout = &timeout});
+    struct duress_agent *agent = stack_around(chaos, patient, &(struct duress_stack_options){.timeout = &timeout});
 
     struct chaos_call *late = chaos_begin(chaos, agent, "late", 30 * DURESS_S, false);
     struct chaos_call *others[8];
@@ -111,8 +111,8 @@ CHAOS_TEST(timeout, call_deadline_is_never_lengthened,
     struct chaos_link *link = chaos_link_open(chaos, slow);
     struct duress_timeout_options timeout = {.limit_ns = 10 * DURESS_S};
     struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 10 * DURESS_MS};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
-                                             &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent(link),
+                                              &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
 
     struct chaos_answer answer = chaos_ask_idempotent(chaos, agent, "hello", 700 * DURESS_MS);
 
@@ -130,8 +130,8 @@ CHAOS_TEST(timeout, call_deadline_reaches_inner_layers,
     struct duress_timeout_options timeout = {.limit_ns = 60 * DURESS_S};
     struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 5 * DURESS_S, .jitter = DURESS_JITTER_NONE};
     struct duress_agent *inner =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
-    struct duress_agent *agent = chaos_stack(chaos, inner, &(struct duress_stack_options){.timeout = &timeout});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+    struct duress_agent *agent = stack_around(chaos, inner, &(struct duress_stack_options){.timeout = &timeout});
     chaos_link_down(link);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 3 * DURESS_S);
@@ -175,7 +175,7 @@ CHAOS_TEST(retry, rides_out_refusals, "N8: succeeds after three refusals, with e
     struct duress_retry_options retry = {
         .attempts_max = 5, .backoff_ns = 100 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     chaos_link_down(link);
     chaos_link_on_attempt_end(link, 3, chaos_link_up);
 
@@ -200,7 +200,7 @@ CHAOS_TEST(retry, waits_are_capped, "N8: every wait is within the cap, the first
         .jitter = DURESS_JITTER_NONE,
     };
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     chaos_link_down(link);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 60 * DURESS_S);
@@ -219,7 +219,7 @@ CHAOS_TEST(retry, jitter_spreads_callers, "N8: with full jitter callers that fai
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_retry_options retry = {.attempts_max = 2, .backoff_ns = 400 * DURESS_MS};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     chaos_link_down(link);
     struct chaos_call *calls[CALLERS];
     for (size_t i = 0; i < CALLERS; i++)
@@ -249,7 +249,7 @@ static void jitter_keeps_within(struct chaos *chaos, const struct duress_retry_o
     struct chaos_service *echo = chaos_service_start(chaos, "echo");
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = retry});
     chaos_link_down(link);
     struct chaos_call *calls[CALLERS];
     for (size_t i = 0; i < CALLERS; i++)
@@ -294,7 +294,7 @@ CHAOS_TEST(retry, stops_at_its_attempts, "N8: a dead service sees exactly the at
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     chaos_link_down(link);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 30 * DURESS_S);
@@ -315,8 +315,8 @@ CHAOS_TEST(retry, stops_at_its_budget, "N8: all callers together make no more re
     struct duress_retry_budget_options budget_options = {.capacity = 4, .deposit_milli = 1};
     CHAOS_EXPECT_CODE(duress_retry_budget_init(&budget, &budget_options, &why), DURESS_OK);
     struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 50 * DURESS_MS};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
-                                             &(struct duress_stack_options){.retry = &retry, .retry_budget = &budget});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent(link),
+                                              &(struct duress_stack_options){.retry = &retry, .retry_budget = &budget});
     chaos_link_down(link);
     struct chaos_call *calls[CALLERS];
     for (size_t i = 0; i < CALLERS; i++)
@@ -338,8 +338,8 @@ CHAOS_TEST(retry, calls_refill_its_budget, "N8: a spent budget allows retries ag
     struct duress_retry_budget_options budget_options = {.capacity = 2, .deposit_milli = 250};
     CHAOS_EXPECT_CODE(duress_retry_budget_init(&budget, &budget_options, &why), DURESS_OK);
     struct duress_retry_options retry = {.attempts_max = 5, .backoff_ns = 20 * DURESS_MS};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
-                                             &(struct duress_stack_options){.retry = &retry, .retry_budget = &budget});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent(link),
+                                              &(struct duress_stack_options){.retry = &retry, .retry_budget = &budget});
     chaos_link_down(link);
     /* The first call finds a full budget and spends it; then each fourth call has paid for one retry. */
     uint64_t attempts = 3;
@@ -368,7 +368,7 @@ static struct duress_agent *returning_around(struct chaos *chaos, struct duress_
         .jitter = jitter,
         .retryable_mask = DURESS_RETRY_BIT(DURESS_E_CIRCUIT_OPEN) | DURESS_RETRY_BIT(DURESS_E_REFUSED),
     };
-    return chaos_stack(chaos, agent, &(struct duress_stack_options){.breaker = &breaker, .retry = &retry});
+    return stack_around(chaos, agent, &(struct duress_stack_options){.breaker = &breaker, .retry = &retry});
 }
 
 static uint64_t opened_at_ns(struct duress_agent *agent)
@@ -441,7 +441,7 @@ CHAOS_TEST(retry, stops_at_the_deadline, "N8: does not sleep into the deadline: 
     struct duress_retry_options retry = {
         .attempts_max = 10, .backoff_ns = 300 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     chaos_link_down(link);
 
     struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 5 * DURESS_S);
@@ -459,7 +459,7 @@ static void reset_twice(struct chaos *chaos, bool idempotent, uint64_t arrivals)
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 20 * DURESS_MS};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     (void)chaos_link_cut_after(link, DURESS_DOWNSTREAM, 40, DURESS_CUT_RST);
     chaos_link_on_attempt_end(link, 2, chaos_link_clear);
 
@@ -494,7 +494,7 @@ CHAOS_TEST(retry, remembers_what_may_have_run,
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 20 * DURESS_MS};
     struct duress_agent *agent =
-        chaos_stack(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
+        stack_around(chaos, chaos_link_agent(link), &(struct duress_stack_options){.retry = &retry});
     (void)chaos_link_cut_after(link, DURESS_DOWNSTREAM, 40, DURESS_CUT_RST);
     chaos_link_on_attempt_end(link, 1, chaos_link_down);
 
@@ -513,8 +513,8 @@ CHAOS_TEST(retry, attempt_timeouts_are_retried, "N8: a timed-out attempt of an i
     struct chaos_link *link = chaos_link_open(chaos, slow);
     struct duress_timeout_options timeout = {.limit_ns = 250 * DURESS_MS};
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS, .jitter = DURESS_JITTER_NONE};
-    struct duress_agent *agent = chaos_stack(chaos, chaos_link_agent(link),
-                                             &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
+    struct duress_agent *agent = stack_around(chaos, chaos_link_agent(link),
+                                              &(struct duress_stack_options){.timeout = &timeout, .retry = &retry});
 
     struct chaos_answer answer = chaos_ask_idempotent(chaos, agent, "hello", 60 * DURESS_S);
 

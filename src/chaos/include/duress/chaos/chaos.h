@@ -25,7 +25,6 @@
 #define DURESS_CHAOS_CHAOS_H
 
 #include <duress/agent/agent.h>
-#include <duress/middleware/stack.h>
 #include <duress/toxic/link.h>
 
 #ifdef __cplusplus
@@ -178,10 +177,6 @@ struct chaos_agent_options {
 DURESS_API struct duress_agent *chaos_link_agent(struct chaos_link *link);
 #define chaos_link_agent_with(link, ...) chaos_link_agent_of(link, &(struct chaos_agent_options){__VA_ARGS__})
 DURESS_API struct duress_agent *chaos_link_agent_of(struct chaos_link *link, const struct chaos_agent_options *options);
-
-/* A stack (duress/middleware/stack.h) around |agent|, kept by |chaos|. Fails the test where the options are refused. */
-DURESS_API struct duress_agent *chaos_stack(struct chaos *chaos, struct duress_agent *agent,
-                                            const struct duress_stack_options *options);
 
 /* |chaos| takes over the caller's reference of |agent|. */
 DURESS_API void chaos_keep(struct chaos *chaos, struct duress_agent *agent);
