@@ -204,6 +204,52 @@ static void no_post_is_slept_through(void **state)
     duress__loop_free(echo.loop);
 }
 
+/* The post's wake-up is harvested in the very turn that posted, after that turn's posts were called. */
+struct self_poster {
+    struct duress_loop *loop;
+    struct duress_timer timer;
+    struct duress_post post;
+    bool called;
+};
+
+static void self_poster_fired(void *context)
+{
+    struct self_poster *poster = context;
+    duress__loop_post(poster->loop, &poster->post);
+}
+
+static void self_poster_called(void *context)
+{
+    struct self_poster *poster = context;
+    poster->called = true;
+}
+
+static bool self_poster_is_done(void *context)
+{
+    const struct self_poster *poster = context;
+    return poster->called;
+}
+
+static void a_post_from_inside_a_turn_is_not_slept_through(void **state)
+{
+    (void)state;
+    struct self_poster poster = {.loop = loop_open()};
+    poster.post = (struct duress_post){.fn = self_poster_called, .context = &poster};
+    duress_timer_init(&poster.timer, self_poster_fired, &poster);
+    struct end a;
+    struct end b;
+    tcp_pair_open(poster.loop, &a, &b);
+    loop_settle(poster.loop);
+    end_write(&a, "x", 1); /* nobody wants it, but it makes this turn ask epoll */
+    duress__loop_arm(poster.loop, &poster.timer, 1);
+    assert_int_equal(duress__loop_run_until(poster.loop, NULL, NULL, 0), DURESS_E_DEADLINE);
+    assert_false(poster.called);
+    uint64_t start_ns = duress__loop_now_ns(poster.loop);
+    loop_await(poster.loop, self_poster_is_done, &poster);
+    assert_true(duress__loop_now_ns(poster.loop) - start_ns < PATIENCE_NS / 2); /* woken by the post, by nothing else */
+    duress__loop_free(poster.loop);
+}
+
 /* --- running --- */
 
 static bool at_once(void *context)
@@ -291,6 +337,7 @@ int main(void)
         cmocka_unit_test(deferred_calls_come_before_the_next_timer),
         cmocka_unit_test(posts_of_many_threads_all_arrive_in_order),
         cmocka_unit_test(no_post_is_slept_through),
+        cmocka_unit_test(a_post_from_inside_a_turn_is_not_slept_through),
         cmocka_unit_test(a_run_that_is_done_runs_nothing),
         cmocka_unit_test(a_run_ends_at_its_deadline),
         cmocka_unit_test(what_a_run_leaves_is_kept_for_the_next),

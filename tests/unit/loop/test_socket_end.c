@@ -206,6 +206,26 @@ static void a_unix_write_into_the_void_keeps_the_end(void **state)
     duress__loop_free(loop);
 }
 
+/* The same, but the peer left bytes unread: the write says only EPIPE, and the reset lies behind it. */
+static void a_unix_write_that_meets_a_reset_leaves_it_for_reading(void **state)
+{
+    (void)state;
+    struct duress_loop *loop = loop_open();
+    struct end a;
+    struct end b;
+    size_t count;
+    unix_pair_open(loop, &a, &b);
+    end_write(&a, bytes_sent, 10);
+    end_write(&b, "unread", 6);
+    duress__socket_close(&a.socket);
+    struct duress_slice slice = duress_slice_text("x");
+    assert_int_equal(duress__socket_write(&b.socket, &slice, 1, &count), DURESS_E_RESET);
+    loop_settle(loop); /* the kernel's error is taken by now */
+    assert_int_equal(end_read_all(loop, &b, &count), DURESS_E_RESET);
+    assert_int_equal(count, 10);
+    duress__loop_free(loop);
+}
+
 /* The driver that moves bytes itself asks what its own system calls mean. */
 static void bytes_moved_by_hand_end_the_same_way(void **state)
 {
@@ -262,6 +282,7 @@ int main(void)
         cmocka_unit_test(half_closed_the_other_half_lives),
         cmocka_unit_test(unix_sockets_end_and_reset_too),
         cmocka_unit_test(a_unix_write_into_the_void_keeps_the_end),
+        cmocka_unit_test(a_unix_write_that_meets_a_reset_leaves_it_for_reading),
         cmocka_unit_test(bytes_moved_by_hand_end_the_same_way),
         cmocka_unit_test(freeing_the_loop_resets_what_is_open),
     };

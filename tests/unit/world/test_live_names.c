@@ -172,7 +172,7 @@ static void a_name_server_whose_port_refuses_is_silent(void **state)
     rig_open(&rig);
     name_server_bind(&elsewhere);
     name_server_stop(&elsewhere); /* nobody is there any more */
-    struct duress_world_live_options options = {.name_servers = elsewhere.text};
+    struct duress_world_live_options options = {.name_servers = elsewhere.text, .name_timeout_ns = 50 * DURESS_MS};
     struct rig other = {.world = NULL};
     assert_int_equal(duress_world_live_new(&options, &other.world), DURESS_OK);
     ask_and_await(&other, &answer, "found.test");

@@ -22,7 +22,7 @@ struct duress_world_live_options {
     uint64_t name_timeout_ns; /* for one try at one name server, on the average, as the wait doubles from try to try;
                                  0 = 2 s. 1 ms to 1 h */
     uint32_t name_tries;      /* of each name server; 0 = 3. At most 10. NAME_SILENT comes after name_timeout_ns *
-                                 name_tries for each server, 6 s by default; at once where its port refuses */
+                                 name_tries for each server, 6 s by default; sooner where its port refuses */
     uint64_t seed;            /* of duress_world_prng(); 0: drawn from the machine */
 };
 
