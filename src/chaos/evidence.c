@@ -9,38 +9,42 @@ struct evidence_search {
     const struct chaos_evidence *evidence;
     uint64_t resets;
     uint64_t closes;
+    uint64_t acts;
+    uint64_t held_bytes; /* taken from the source, in the toxic's direction, and not passed on */
     bool held;
-    bool acted;
 };
 
-static bool toxic_acted(const struct duress_toxic *toxic, const struct duress_link_stats *stats)
+/* How often toxics like |toxic| have acted on a connection. Only what trips a connection leaves its id; all else is
+ * counted together, and compared with the count from before the toxic came. */
+static uint64_t toxic_acts(const struct duress_toxic *toxic, const struct duress_link_stats *stats)
 {
     const struct duress_link_direction_stats *direction = &stats->direction[toxic->direction];
+    uint64_t trips = stats->tripped_ns != 0 && stats->tripped_by == toxic->id;
     switch (toxic->type) {
     case DURESS_TOXIC_LATENCY:
-    case DURESS_TOXIC_BANDWIDTH: /* passed on later, or held until there was nobody left to have it */
-        return direction->chunks_delayed > 0 || direction->bytes_in > direction->bytes_out;
+    case DURESS_TOXIC_BANDWIDTH:
+        return direction->chunks_delayed;
     case DURESS_TOXIC_SLOW_CLOSE:
         return direction->fin_in_ns != 0 &&
                (direction->fin_out_ns == 0 || direction->fin_out_ns > direction->fin_in_ns);
     case DURESS_TOXIC_SLICER:
-        return direction->pieces_sliced > 0;
+        return direction->pieces_sliced;
     case DURESS_TOXIC_BLACKHOLE:
-        return direction->bytes_dropped > 0;
+        return direction->bytes_dropped;
     case DURESS_TOXIC_CORRUPT:
-        return direction->bytes_corrupted > 0;
+        return direction->bytes_corrupted;
     case DURESS_TOXIC_TIMEOUT:
-        return direction->bytes_dropped > 0 || (stats->tripped_ns != 0 && stats->tripped_by == toxic->id);
+        return direction->bytes_dropped + trips;
     case DURESS_TOXIC_RESET_PEER:
     case DURESS_TOXIC_LIMIT_DATA:
     case DURESS_TOXIC_CUT:
-        return stats->tripped_ns != 0 && stats->tripped_by == toxic->id;
+        return trips;
     case DURESS_TOXIC_NOOP:
-        return direction->bytes_in > 0;
+        return direction->bytes_in;
     case DURESS_TOXIC_TYPE_COUNT:
         break;
     }
-    return false;
+    return 0;
 }
 
 static bool link_holds(const struct duress_link_stats *stats)
@@ -60,8 +64,11 @@ static void search_visit(void *context, uint64_t number, const struct duress_lin
         search->closes += stats->close_out_ns[side] != 0;
     }
     search->held = search->held || (!ended && link_holds(stats));
-    if (search->evidence != NULL && search->evidence->kind == CHAOS_EVIDENCE_TOXIC)
-        search->acted = search->acted || toxic_acted(&search->evidence->toxic, stats);
+    if (search->evidence == NULL || search->evidence->kind != CHAOS_EVIDENCE_TOXIC)
+        return;
+    const struct duress_toxic *toxic = &search->evidence->toxic;
+    search->acts += toxic_acts(toxic, stats);
+    search->held_bytes += stats->direction[toxic->direction].bytes_in - stats->direction[toxic->direction].bytes_out;
 }
 
 static struct evidence_search link_search(struct chaos_link *link, const struct chaos_evidence *evidence)
@@ -69,6 +76,15 @@ static struct evidence_search link_search(struct chaos_link *link, const struct 
     struct evidence_search search = {.evidence = evidence};
     link->chaos->driver->relay_visit(link->relay, search_visit, &search);
     return search;
+}
+
+/* How often the kernel itself told the caller that nobody listens. */
+static uint64_t refusal_count(const struct chaos_link *link)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < link->attempts.count; i++)
+        count += link->attempts.items[i].error == DURESS_E_REFUSED;
+    return count;
 }
 
 struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evidence_kind kind, struct chaos_link *link,
@@ -81,23 +97,46 @@ struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evide
         evidence->before = chaos->driver->relay_counts(link->relay);
         evidence->resets_before = search.resets;
         evidence->closes_before = search.closes;
+        evidence->refusals_before = refusal_count(link);
     }
     chaos->evidence = evidence;
     return evidence;
 }
 
+void chaos__evidence_of_toxic(struct chaos_link *link, const struct duress_toxic *toxic)
+{
+    struct chaos_evidence *evidence = chaos__evidence_add(link->chaos, CHAOS_EVIDENCE_TOXIC, link, NULL);
+    evidence->toxic = *toxic;
+    struct evidence_search search = link_search(link, evidence);
+    evidence->acts_before = search.acts;
+    evidence->held_bytes_before = search.held_bytes;
+}
+
+/* Late bytes show a latency or a bandwidth, and so do those that are held, or were until nobody was left to have them.
+ */
+static bool toxic_was_shown(const struct chaos_evidence *evidence)
+{
+    struct evidence_search search = link_search(evidence->link, evidence);
+    bool holds = evidence->toxic.type == DURESS_TOXIC_LATENCY || evidence->toxic.type == DURESS_TOXIC_BANDWIDTH;
+    return search.acts > evidence->acts_before || (holds && search.held_bytes > evidence->held_bytes_before);
+}
+
+void chaos__evidence_toxic_removed(struct chaos_evidence *evidence)
+{
+    evidence->shown = evidence->shown || toxic_was_shown(evidence);
+    evidence->removed = true;
+}
+
+void chaos__evidence_of_name(struct chaos *chaos, const char *host)
+{
+    struct chaos_evidence *evidence = chaos__evidence_add(chaos, CHAOS_EVIDENCE_NAME, NULL, NULL);
+    (void)snprintf(evidence->host, sizeof evidence->host, "%s", host);
+    evidence->questions_before = chaos->driver->name_questions(chaos, host);
+}
+
 bool chaos__link_holds_bytes(struct chaos_link *link)
 {
     return link_search(link, NULL).held;
-}
-
-/* The kernel itself told the caller that nobody listens. */
-static bool refusal_was_seen(const struct chaos_link *link)
-{
-    for (size_t i = 0; i < link->attempts.count; i++)
-        if (link->attempts.items[i].error == DURESS_E_REFUSED)
-            return true;
-    return false;
 }
 
 static bool slow_was_shown(struct chaos_service *service)
@@ -125,11 +164,11 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
     }
     switch (evidence->kind) {
     case CHAOS_EVIDENCE_TOXIC:
-        return search.acted;
+        return !evidence->removed && toxic_was_shown(evidence);
     case CHAOS_EVIDENCE_CUT:
         return search.resets > evidence->resets_before;
     case CHAOS_EVIDENCE_DOWN:
-        return counts.refused > evidence->before.refused || refusal_was_seen(evidence->link) ||
+        return counts.refused > evidence->before.refused || refusal_count(evidence->link) > evidence->refusals_before ||
                search.closes > evidence->closes_before;
     case CHAOS_EVIDENCE_SILENCE:
         return counts.silenced > evidence->before.silenced;
@@ -138,7 +177,7 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
     case CHAOS_EVIDENCE_KILL:
         return chaos->driver->service_kill_is_shown(evidence->service);
     case CHAOS_EVIDENCE_NAME:
-        return chaos->driver->name_questions(chaos, evidence->host) > 0;
+        return chaos->driver->name_questions(chaos, evidence->host) > evidence->questions_before;
     case CHAOS_EVIDENCE_SLOW:
         return slow_was_shown(evidence->service);
     }

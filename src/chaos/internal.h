@@ -140,7 +140,11 @@ struct chaos_evidence {
     struct duress_relay_counts before;
     uint64_t resets_before;
     uint64_t closes_before;
-    bool removed; /* the toxic is gone */
+    uint64_t refusals_before;
+    uint64_t questions_before;
+    uint64_t acts_before; /* of toxics of this kind, on all connections */
+    uint64_t held_bytes_before;
+    bool removed; /* the toxic is gone: |shown| is final */
     bool shown;   /* settled early, while it could still be seen */
     char host[64];
 };
@@ -247,6 +251,11 @@ struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evide
 /* The first evidence that is missing, or NULL. */
 struct chaos_evidence *chaos__evidence_missing(struct chaos *chaos);
 const char *chaos__evidence_text(const struct chaos_evidence *evidence);
+/* Both before what they are to show is ordered: what others have done by then is no evidence of it. */
+void chaos__evidence_of_toxic(struct chaos_link *link, const struct duress_toxic *toxic);
+void chaos__evidence_of_name(struct chaos *chaos, const char *host);
+/* The last look before a toxic is removed: nor is what others do later. */
+void chaos__evidence_toxic_removed(struct chaos_evidence *evidence);
 /* Whether |link|'s open connections hold bytes that were not passed on. */
 bool chaos__link_holds_bytes(struct chaos_link *link);
 

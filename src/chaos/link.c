@@ -79,10 +79,10 @@ uint64_t chaos_link_toxic(struct chaos_link *link, const struct duress_toxic *to
     added.id = added.id != 0 ? added.id : chaos->toxic_id_next++;
     added.toxicity_ppm = added.toxicity_ppm != 0 ? added.toxicity_ppm : DURESS_PPM;
     struct duress_failure why = {0};
+    chaos__evidence_of_toxic(link, &added);
     if (chaos->driver->relay_toxic_add(link->relay, &added, &why) != DURESS_OK)
         chaos__broken(chaos, "add a toxic", &why);
     link_ordered(link);
-    chaos__evidence_add(chaos, CHAOS_EVIDENCE_TOXIC, link, NULL)->toxic = added;
     chaos_note(chaos, "toxic %s %s on link %u", duress_toxic_type_name(added.type),
                added.direction == DURESS_UPSTREAM ? "upstream" : "downstream", link->number);
     return added.id;
@@ -91,11 +91,8 @@ uint64_t chaos_link_toxic(struct chaos_link *link, const struct duress_toxic *to
 static void toxic_remove(struct chaos_evidence *evidence)
 {
     struct chaos_link *link = evidence->link;
-    /* What a toxic did to connections is still in their statistics afterwards, but for what it holds now. */
-    if (evidence->toxic.type == DURESS_TOXIC_BANDWIDTH)
-        evidence->shown = evidence->shown || chaos__link_holds_bytes(link);
+    chaos__evidence_toxic_removed(evidence);
     link_check(link, link->chaos->driver->relay_toxic_remove(link->relay, evidence->toxic.id), "remove a toxic");
-    evidence->removed = true;
     chaos_note(link->chaos, "toxic %s removed from link %u", duress_toxic_type_name(evidence->toxic.type),
                link->number);
 }
@@ -271,9 +268,8 @@ void chaos_name_set(struct chaos_link *link, const char *host, enum chaos_name_f
     static const char *const names[] = {"resolves", "is not found", "fails temporarily", "gets no answer"};
     struct chaos *chaos = link->chaos;
     struct duress_address address = chaos->driver->relay_address(link->relay);
+    chaos__evidence_of_name(chaos, host);
     link_check(link, chaos->driver->name_set(chaos, host, fault, fault_count, &address), "set a name");
-    struct chaos_evidence *evidence = chaos__evidence_add(chaos, CHAOS_EVIDENCE_NAME, NULL, NULL);
-    (void)snprintf(evidence->host, sizeof evidence->host, "%s", host);
     link_ordered(link);
     chaos_note(chaos, "the name %s %s", host, names[fault]);
 }

@@ -41,6 +41,13 @@ for world in sim live; do
     code 1 --world $world --filter 'sample.proves_nothing' --seeds 5
     expect "not proven ($world)" says 'not proven: no evidence that the cut toxic cut a connection'
 
+    for what in toxic refusal name; do
+        code 1 --world $world --filter "sample.proves_the_first_${what}_only" --seeds 5
+        expect "not proven by an earlier $what ($world)" says 'not proven: no evidence that '
+    done
+    code 1 --world $world --filter 'sample.proves_the_second_toxic_only' --seeds 5
+    expect "not proven by a later toxic ($world)" says 'not proven: no evidence that a toxic acted'
+
     code 0 --world $world --filter 'sample.skips' --seeds 5
     expect "the reason for skipping ($world)" says 'needs a unicorn; get one from the stable'
     expect "a summary of a skip ($world)" says '^0 passed, 0 failed, 1 skipped$'

@@ -39,6 +39,51 @@ CHAOS_TEST(sample, proves_nothing, "its fault never happens")
     CHAOS_EXPECT_REPLY(answer, "hello");
 }
 
+/* The second fault of a kind is not shown by what the first did. */
+CHAOS_TEST(sample, proves_the_first_toxic_only, "a second latency toxic delays nothing")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_link_latency(link, 20 * DURESS_MS);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "hello");
+    chaos_link_clear(link);
+    chaos_link_latency(link, 20 * DURESS_MS);
+}
+
+CHAOS_TEST(sample, proves_the_second_toxic_only, "a latency toxic is removed before it has delayed anything")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_link_latency(link, 20 * DURESS_MS);
+    chaos_link_clear(link);
+    chaos_link_latency(link, 20 * DURESS_MS);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "hello");
+}
+
+CHAOS_TEST(sample, proves_the_first_refusal_only, "the link goes down again and nobody notices")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_link_down(link);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_REFUSED);
+    chaos_link_up(link);
+    chaos_link_down(link);
+}
+
+CHAOS_TEST(sample, proves_the_first_name_only, "a name is changed after it was last asked for")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_name_set(link, "echo.test", CHAOS_NAME_NOT_FOUND, 0);
+    struct duress_agent *agent = chaos_link_agent_with(link, .host = "echo.test");
+    struct chaos_answer answer = chaos_ask(chaos, agent, "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_NAME_NOT_FOUND);
+    chaos_name_set(link, "echo.test", CHAOS_NAME_TEMPORARY, 0);
+}
+
 CHAOS_TEST(sample, skips, "needs what is not there")
 {
     chaos_skip(chaos, "needs a unicorn; get one from the %s", "stable");
