@@ -164,7 +164,7 @@ static void request_chunk(void *context, struct duress_call *call, struct duress
     request->chunk_sent = true;
     /* A chunk cannot be left out of a stream, and a reader that is too slow must not fill the memory. */
     if (error != DURESS_OK ||
-        duress_buffer_length(&connection->out) > 2 * connection->server->options.write_bytes_max) {
+        duress_buffer_length(&connection->out) / 2 > connection->server->options.write_bytes_max) {
         connection->overflowed = true;
         duress__server_connection_want_turn(connection);
     }

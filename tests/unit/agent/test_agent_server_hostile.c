@@ -247,6 +247,19 @@ static void a_stream_does_not_fill_the_memory_for_a_peer_that_does_not_read(void
     served_close(served);
 }
 
+/* Twice the limit is what is too much, and twice this limit is more than a size can hold. */
+static void a_stream_below_a_huge_limit_arrives_whole(void **state)
+{
+    struct served *served = *state;
+    served_open(served, (struct duress_server_options){.write_bytes_max = SIZE_MAX / 2 + 1});
+    served->rig.service.chunk_count = 10;
+    rig_raw_send_request(&served->peer, "x", "stream", "x");
+    rig_run_for(&served->rig, DURESS_S);
+    assert_int_equal(duress_server_counts(served->rig.server).connections_open, 1);
+    assert_int_equal(duress_server_counts(served->rig.server).replied, 1);
+    served_close(served);
+}
+
 /* Freed in the middle of a callback of its own: the agent that it serves does it. */
 static void free_the_server(void *context, struct rig_service *service, struct duress_call *call)
 {
@@ -308,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup(replies_to_requests_of_one_read_do_not_fill_the_memory, setup),
         cmocka_unit_test_setup(a_peer_that_never_reads_is_reset_after_its_time, setup),
         cmocka_unit_test_setup(a_stream_does_not_fill_the_memory_for_a_peer_that_does_not_read, setup),
+        cmocka_unit_test_setup(a_stream_below_a_huge_limit_arrives_whole, setup),
         cmocka_unit_test_setup(the_server_may_be_freed_by_the_agent_that_it_serves, setup),
         cmocka_unit_test_setup(random_bytes_never_break_the_server, setup),
     };
