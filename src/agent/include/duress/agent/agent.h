@@ -8,7 +8,7 @@
  * - The deadline is absolute, on the world's monotonic clock, and travels with the call; layers may shorten it, never
  *   lengthen it. When it passes, the call ends with DURESS_E_DEADLINE and the work below it is cancelled.
  * - Agents, and the calls made to them, belong to the thread of their world. Run it until the calls have ended before
- * it is freed: a call in flight of a world that is gone is never told of, and its memory is lost.
+ *   it is freed: a call in flight of a world that is gone is never told of, and its memory is lost.
  *
  * Who writes an agent or a middleware of their own: duress/agent/implement.h. */
 #ifndef DURESS_AGENT_AGENT_H

@@ -6,17 +6,19 @@
  *
  * What a call fails with, and when it is ambiguous (some byte of its request had been taken by the transport):
  *
- *   INVALID, TOO_LARGE                          the request cannot be sent (no UTF-8, metadata that is no JSON object,
- * too long): before any connect; never ambiguous OVERLOADED, origin CONNECT                  the waiting queue is full;
- * never ambiguous NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT the lookup (SILENT also where it outlasts
- * connect_timeout_ns) REFUSED, UNREACHABLE, CONNECT_TIMEOUT,      the connect, of the last address tried. Each address
- * that is left gets an NO_DESCRIPTORS                              equal share of the time that is left; never
- * ambiguous TRUNCATED                                   the peer's FIN before or inside the reply RESET its RST
- *   MALFORMED                                   no envelope, an id that was not asked, a chunk that was not wanted, a
- * frame above the limit: the connection is closed, all on it fail OVERLOADED, origin PEER                     the
- * peer's error of that code, with its retry-after; never ambiguous REMOTE, origin PEER                         any
- * other error of the peer, "CODE: message" in the detail; ambiguous but for codes that say that it was not begun
- * (INVALID_MESSAGE and the like)
+ * - INVALID, TOO_LARGE: the request cannot be sent (no UTF-8, metadata that is no JSON object, too long). Found before
+ *   any connect; never ambiguous.
+ * - OVERLOADED, origin CONNECT: the waiting queue is full; never ambiguous.
+ * - NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT: the lookup (SILENT also where it outlasts connect_timeout_ns); never
+ *   ambiguous.
+ * - REFUSED, UNREACHABLE, CONNECT_TIMEOUT, NO_DESCRIPTORS: the connect, of the last address tried; never ambiguous. (Of
+ *   the time that is left each address that is left gets an equal share.)
+ * - TRUNCATED: the peer's FIN before or inside the reply. RESET: its RST.
+ * - MALFORMED: no envelope, an id that was not asked, a chunk that was not wanted, a frame above the limit. The
+ *   connection is closed, and all calls on it fail.
+ * - OVERLOADED, origin PEER: the peer's error of that code, with its retry-after; never ambiguous.
+ * - REMOTE, origin PEER: any other error of the peer, "CODE: message" in the detail; ambiguous but for codes that say
+ *   that it was not begun (INVALID_MESSAGE and the like).
  *
  * An idle connection is used first, then one with room (in_flight_max above 1), then a new one is opened. One that was
  * idle for more than 1 ms is looked at before, since the peer may have closed it meanwhile. */
@@ -38,7 +40,7 @@ struct duress_remote_options {
     uint32_t in_flight_max;      /* calls on one connection at once, 1 … 1024; 0 = 1. More than 1 only for duress */
     uint32_t waiting_max;        /* calls that wait for a connection; 0 = 1024. Beyond: OVERLOADED, unambiguous */
     uint64_t idle_timeout_ns;    /* an unused connection is closed after; 0 = 30 s */
-    size_t frame_bytes_max;      /* of requests and replies; 0 = 10 MiB */
+    size_t frame_bytes_max;      /* of requests and replies, 256 to 2^32 - 1; 0 = 10 MiB */
     const struct duress_allocator *allocator; /* NULL: the world's */
 };
 

@@ -42,12 +42,12 @@ struct duress_server_options {
     struct duress_agent *agent; /* the server takes a reference */
     struct duress_address address;
     uint32_t backlog;            /* 0 = 511 */
-    uint32_t connections_max;    /* beyond, new ones are closed at once; 0 = 10000 */
-    uint32_t in_flight_max;      /* requests of one connection at once; others wait; 0 = 128 */
+    uint32_t connections_max;    /* at most 1000000; beyond, new ones are closed at once; 0 = 10000 */
+    uint32_t in_flight_max;      /* requests of one connection at once, at most 65536; others wait; 0 = 128 */
     uint64_t idle_timeout_ns;    /* between requests; 0 = 60 s, as agenkit's Python server; NEVER: none */
     uint64_t frame_timeout_ns;   /* from a frame's first byte to its last: a slow client is closed; 0 = 30 s */
     uint64_t request_timeout_ns; /* the agent's deadline for one request; 0 = none */
-    size_t frame_bytes_max;      /* 0 = 10 MiB */
+    size_t frame_bytes_max;      /* 256 to 2^32 - 1; 0 = 10 MiB */
     size_t write_bytes_max; /* replies that wait for a slow reader; beyond, the connection is not read; 0 = 16 MiB */
     duress_arrival_fn on_arrival; /* may be NULL */
     void *context;

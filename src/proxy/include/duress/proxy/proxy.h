@@ -49,6 +49,7 @@ DURESS_API void duress_proxy_free(struct duress_proxy *proxy);
 DURESS_API uint16_t duress_proxy_port(const struct duress_proxy *proxy);
 
 /* Applies to all open connections and all later ones. As duress_link_toxic_*: INVALID, NO_MEMORY; then nothing changed.
+ * But an update keeps the toxic's direction, whatever |toxic| says: Toxiproxy's clients leave it out.
  * An open connection that has no memory for the change is reset, and the change holds for the others. */
 DURESS_API int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic *toxic,
                                       struct duress_failure *why);

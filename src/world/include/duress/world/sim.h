@@ -146,7 +146,8 @@ DURESS_API DURESS_MUST_CHECK int duress_sim_relay_new(struct duress_sim_host *ho
 DURESS_API void duress_sim_relay_free(struct duress_sim_relay *relay);
 DURESS_API struct duress_address duress_sim_relay_address(const struct duress_sim_relay *relay);
 
-/* As duress_link_toxic_*, for all open connections and all later ones. */
+/* As duress_link_toxic_*, for all open connections and all later ones; but an update keeps the toxic's direction,
+ * whatever |toxic| says. */
 DURESS_API int duress_sim_relay_toxic_add(struct duress_sim_relay *relay, const struct duress_toxic *toxic,
                                           struct duress_failure *why);
 DURESS_API int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct duress_toxic *toxic,
