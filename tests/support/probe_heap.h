@@ -17,6 +17,7 @@
 #define DURESS_TESTS_PROBE_HEAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -28,11 +29,14 @@ struct probe_heap {
     bool fail_once;      /* the next ones go well again */
     uint64_t allocation_count;
     uint64_t live_count;
+    size_t largest_bytes; /* the largest block that was ever asked for; set to 0 to begin anew */
     bool tripped;
 };
 
-static inline bool probe_heap_fails(struct probe_heap *heap)
+static inline bool probe_heap_fails(struct probe_heap *heap, size_t bytes)
 {
+    if (bytes > heap->largest_bytes)
+        heap->largest_bytes = bytes;
     bool fails =
         heap->fail_once ? heap->allocation_count == heap->fail_after : heap->allocation_count >= heap->fail_after;
     heap->allocation_count++;
@@ -43,7 +47,7 @@ static inline bool probe_heap_fails(struct probe_heap *heap)
 static inline void *probe_heap_allocate(void *context, size_t bytes)
 {
     struct probe_heap *heap = (struct probe_heap *)context;
-    void *memory = probe_heap_fails(heap) ? NULL : malloc(bytes);
+    void *memory = probe_heap_fails(heap, bytes) ? NULL : malloc(bytes);
     heap->live_count += memory != NULL;
     return memory;
 }
@@ -51,7 +55,7 @@ static inline void *probe_heap_allocate(void *context, size_t bytes)
 static inline void *probe_heap_reallocate(void *context, void *memory, size_t bytes)
 {
     struct probe_heap *heap = (struct probe_heap *)context;
-    void *moved = probe_heap_fails(heap) ? NULL : realloc(memory, bytes);
+    void *moved = probe_heap_fails(heap, bytes) ? NULL : realloc(memory, bytes);
     heap->live_count += moved != NULL && memory == NULL;
     return moved;
 }
