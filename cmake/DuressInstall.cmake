@@ -1,7 +1,8 @@
-# What users get: libduress and libduress-chaos, each shared and static, from the objects of the rooms; the public
-# headers; pkg-config files; a CMake package; the program.
+# What users get: libduress, libduress-http and libduress-chaos, each shared and static, from the objects of the rooms;
+# the public headers; pkg-config files; a CMake package; the program.
 #
 #   duress::duress   duress::duress_static     policy, wire, toxic, world, agent, middleware, compose
+#   duress::http     duress::http_static       agent_http: libcurl and libmicrohttpd; needs the first
 #   duress::chaos    duress::chaos_static      chaos and campaign, for tests of one's own; needs the first
 #
 # The names are the same for find_package(), add_subdirectory() and FetchContent.
@@ -13,6 +14,8 @@ option(DURESS_INSTALL "Generate install rules" ${PROJECT_IS_TOP_LEVEL})
 # is not public; <duress/chaos/chaos.h> is the door to both.
 set(duress_library_rooms base policy wire toxic loop world agent middleware compose)
 set(duress_library_public_rooms policy wire toxic world agent middleware compose)
+set(duress_http_rooms agent_http)
+set(duress_http_public_rooms agent_http)
 set(duress_chaos_rooms proxy chaos campaign)
 set(duress_chaos_public_rooms chaos campaign)
 
@@ -58,6 +61,14 @@ foreach(library duress_shared duress_static)
     target_link_libraries(${library} PRIVATE PkgConfig::LIBUV PkgConfig::CARES)
 endforeach()
 
+duress_library(duress_http_shared SHARED duress-http http duress_http_rooms duress_http_public_rooms)
+target_link_libraries(duress_http_shared
+    PUBLIC duress_shared PRIVATE PkgConfig::LIBUV PkgConfig::CURL PkgConfig::MICROHTTPD)
+set_target_properties(duress_http_shared PROPERTIES INSTALL_RPATH "$ORIGIN") # finds libduress.so beside itself
+duress_library(duress_http_static STATIC duress-http http_static duress_http_rooms duress_http_public_rooms)
+target_link_libraries(duress_http_static
+    PUBLIC duress_static PRIVATE PkgConfig::LIBUV PkgConfig::CURL PkgConfig::MICROHTTPD)
+
 if(TARGET duress_chaos)
     # The loop's functions are not exported by libduress.so, so libduress-chaos.so has its own copy, hidden as well.
     duress_library(duress_chaos_shared SHARED duress-chaos chaos duress_chaos_rooms duress_chaos_public_rooms)
@@ -79,7 +90,7 @@ if(NOT DURESS_INSTALL)
     return()
 endif()
 
-foreach(room ${duress_library_public_rooms} ${duress_chaos_public_rooms})
+foreach(room ${duress_library_public_rooms} ${duress_http_public_rooms} ${duress_chaos_public_rooms})
     if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/src/${room}/include/duress)
         install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${room}/include/duress DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
             FILES_MATCHING PATTERN "*.h" PATTERN "*_loop.h" EXCLUDE PATTERN "*_private.h" EXCLUDE)
@@ -89,8 +100,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/duress DESTINATION ${CMAKE_INSTA
     FILES_MATCHING PATTERN "*.h")
 
 # Two sets: who links the shared libraries needs none of their dependencies' packages.
-install(TARGETS duress_shared EXPORT duress-shared)
-install(TARGETS duress_static EXPORT duress-static)
+install(TARGETS duress_shared duress_http_shared EXPORT duress-shared)
+install(TARGETS duress_static duress_http_static EXPORT duress-static)
 if(TARGET duress_chaos)
     install(TARGETS duress_chaos_shared EXPORT duress-shared)
     install(TARGETS duress_chaos_static EXPORT duress-static)
@@ -113,7 +124,7 @@ install(FILES ${PROJECT_BINARY_DIR}/duress-config.cmake ${PROJECT_BINARY_DIR}/du
 set(duress_pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH duress_prefix_from_pkgconfig
     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-set(duress_packages duress)
+set(duress_packages duress duress-http)
 if(TARGET duress_chaos)
     list(APPEND duress_packages duress-chaos)
 endif()

@@ -92,7 +92,7 @@ below src/policy src/toxic src/wire
 in_code '\b(malloc|calloc|realloc|free|strdup|strndup)\(' "${chosen[@]}" | report 'use the allocator that was handed in'
 in_code '# *include +[<"](uv|ares|time|sys/|pthread|threads|unistd|poll|jansson)' "${chosen[@]}" |
     report 'a pure room knows no I/O, clock or thread'
-below src/policy src/toxic src/wire src/agent src/middleware src/compose src/campaign src/chaos/sim
+below src/policy src/toxic src/wire src/agent src/agent_http src/middleware src/compose src/campaign src/chaos/sim
 in_code '\b(clock_gettime|gettimeofday|time|getrandom|uv_hrtime|uv_now|uv_update_time)\(' "${chosen[@]}" |
     report 'time and chance come from the world, or as arguments'
 below src/agent src/middleware src/compose

@@ -9,7 +9,8 @@
 set -u
 
 # Compiler, generator and the libraries that the rooms use.
-build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev libjansson-dev)
+build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev libjansson-dev
+    libcurl4-openssl-dev libmicrohttpd-dev)
 # The unit tests' harness, and nm(1) for the tests of symbols.
 test=(libcmocka-dev binutils)
 # bench/run.sh checks each figure as JSON.

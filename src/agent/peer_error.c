@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "peer_error.h"
+#include <duress/agent/peer_error_private.h>
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * listened to any further, because its next bytes could be taken for somebody's answer. */
 #include "remote_private.h"
 
-#include "peer_error.h"
+#include <duress/agent/peer_error_private.h>
 
 static const char role_too_long[] = "a role of more than 64 bytes";
 

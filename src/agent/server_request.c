@@ -5,8 +5,9 @@
 
 #include <string.h>
 
+#include <duress/agent/peer_error_private.h>
+
 #include "call.h"
-#include "peer_error.h"
 
 /* --- answers --- */
 

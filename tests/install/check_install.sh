@@ -34,13 +34,14 @@ install_and_move() {
     export PKG_CONFIG_PATH=$library_dir/pkgconfig
 }
 
-# run APP CHAOS_APP: both work, and the second shows its faults in both worlds.
+# run APP HTTP_APP CHAOS_APP: all work, and the last shows its faults in both worlds.
 run() {
     [ "$("$1")" = hello ] || fail "$1 did not say hello"
-    quietly "$2" --seeds 5
+    [ "$("$2")" = hello ] || fail "$2 did not say hello"
+    quietly "$3" --seeds 5
     grep -q '^2 passed, 0 failed, 0 skipped$' "$folder/log" || {
         cat "$folder/log"
-        fail "$2 has another verdict"
+        fail "$3 has another verdict"
     }
 }
 
@@ -48,21 +49,27 @@ check_pkg_config() {
     install_and_move
     "$folder/prefix/bin/duress" version | grep -q '^duress [0-9]' || fail "the installed program does not run"
     pkg-config --validate duress
+    pkg-config --validate duress-http
     pkg-config --validate duress-chaos
     # shellcheck disable=SC2046 # flags are words
     quietly "$cc" "${flags[@]}" "$here/app.c" -o "$folder/app" $(pkg-config --cflags --libs duress)
     # shellcheck disable=SC2046
+    quietly "$cc" "${flags[@]}" "$here/http_app.c" -o "$folder/http_app" $(pkg-config --cflags --libs duress-http)
+    # shellcheck disable=SC2046
     quietly "$cc" "${flags[@]}" "$here/chaos_app.c" -o "$folder/chaos_app" $(pkg-config --cflags --libs duress-chaos)
-    LD_LIBRARY_PATH=$library_dir run "$folder/app" "$folder/chaos_app"
+    LD_LIBRARY_PATH=$library_dir run "$folder/app" "$folder/http_app" "$folder/chaos_app"
 
     rm "$library_dir"/*.so*
     # shellcheck disable=SC2046
     quietly "$cc" "${flags[@]}" "$here/app.c" -o "$folder/app_static" \
         $(pkg-config --static --cflags --libs duress)
     # shellcheck disable=SC2046
+    quietly "$cc" "${flags[@]}" "$here/http_app.c" -o "$folder/http_app_static" \
+        $(pkg-config --static --cflags --libs duress-http)
+    # shellcheck disable=SC2046
     quietly "$cc" "${flags[@]}" "$here/chaos_app.c" -o "$folder/chaos_app_static" \
         $(pkg-config --static --cflags --libs duress-chaos)
-    run "$folder/app_static" "$folder/chaos_app_static"
+    run "$folder/app_static" "$folder/http_app_static" "$folder/chaos_app_static"
 }
 
 check_find_package() {
@@ -71,7 +78,7 @@ check_find_package() {
         quietly cmake -S "$here/find_package" -B "$folder/$kind" -G Ninja -DCMAKE_C_COMPILER="$cc" -DKIND=$kind \
             -DCMAKE_PREFIX_PATH="$folder/prefix"
         quietly cmake --build "$folder/$kind"
-        run "$folder/$kind/app" "$folder/$kind/chaos_app"
+        run "$folder/$kind/app" "$folder/$kind/http_app" "$folder/$kind/chaos_app"
     done
     ! ldd "$folder/static/chaos_app" | grep -q libduress || fail "the static program needs a shared libduress"
     ldd "$folder/shared/chaos_app" | grep -q libduress-chaos || fail "the shared program uses no libduress-chaos.so"
@@ -83,7 +90,7 @@ check_add_subdirectory() {
     quietly cmake --build "$folder/inside"
     [ -z "$(find "$folder/inside" -name duress_suite.dir -prune -o -name 'test_*' -print)" ] ||
         fail "duress's own tests were built in a user's tree"
-    run "$folder/inside/app" "$folder/inside/chaos_app_static"
+    run "$folder/inside/app" "$folder/inside/http_app" "$folder/inside/chaos_app_static"
 }
 
 # Each header stands alone, in strict C17 and in C++ where there is a compiler for it; none of the inner ones is there.
