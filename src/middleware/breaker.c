@@ -96,7 +96,56 @@ static void breaker_cancel(struct duress_agent *agent, struct duress_call *call)
     layer_count_end(&layer->layer, layer_given_up(&layer->layer, call));
 }
 
-const struct duress_agent_ops duress__breaker_ops = {breaker_process, breaker_cancel, duress__layer_free};
+#define BREAKER_STATE(state)                                                                                           \
+    {                                                                                                                  \
+        "state", "1 for the state that the circuit is in.", DURESS_FIGURE_GAUGE, "state", state                        \
+    }
+#define BREAKER_CHANGE(reason)                                                                                         \
+    {                                                                                                                  \
+        "transitions", "Changes of state, by their reason.", DURESS_FIGURE_COUNTER, "reason", reason                   \
+    }
+
+/* The states and the reasons in the order of their enums; a test compares the words with those of the policy. */
+static const struct layer_figure breaker_figures[] = {
+    BREAKER_STATE("closed"),
+    BREAKER_STATE("open"),
+    BREAKER_STATE("half-open"),
+    BREAKER_STATE("forced open"),
+    BREAKER_STATE("forced closed"),
+    BREAKER_CHANGE("failures in a row"),
+    BREAKER_CHANGE("failure rate"),
+    BREAKER_CHANGE("slow-call rate"),
+    BREAKER_CHANGE("recovery time over"),
+    BREAKER_CHANGE("probe failed"),
+    BREAKER_CHANGE("probe lapsed"),
+    BREAKER_CHANGE("probes succeeded"),
+    BREAKER_CHANGE("forced"),
+    BREAKER_CHANGE("released"),
+    {.name = "probes_in_flight", .help = "Probes of a half-open circuit, now.", .type = DURESS_FIGURE_GAUGE},
+    {.name = "late_results",
+     .help = "Results of calls from before the last change of state.",
+     .type = DURESS_FIGURE_COUNTER},
+};
+
+static void breaker_tell(const struct layer *base, uint64_t *values)
+{
+    struct duress_breaker_snapshot seen;
+    duress_breaker_snapshot(((const struct breaker_layer *)base)->breaker, &seen);
+    for (int state = 0; state <= DURESS_BREAKER_FORCED_CLOSED; state++)
+        *values++ = (int)seen.state == state;
+    for (int reason = 0; reason < DURESS_BREAKER_REASON_COUNT; reason++)
+        *values++ = seen.counters.transitions[reason];
+    *values++ = seen.probes_in_flight;
+    *values++ = seen.counters.late;
+}
+
+static const struct layer_kind breaker_kind = {
+    .ops = {breaker_process, breaker_cancel, duress__layer_free},
+    .name = "breaker",
+    .figures = breaker_figures,
+    .figure_count = sizeof breaker_figures / sizeof breaker_figures[0],
+    .tell = breaker_tell,
+};
 
 static bool breaker_options_are_zero(const struct duress_breaker_options *options)
 {
@@ -116,7 +165,7 @@ int duress_with_breaker(struct duress_agent *inner, const struct duress_breaker_
         return duress__layer_refuse(why, "inner and outer: must be given");
     if (given->shared != NULL && !breaker_options_are_zero(&given->breaker))
         return duress__layer_refuse(why, "breaker: must be all zero where a shared breaker is given");
-    struct breaker_layer *layer = duress__layer_new(sizeof *layer, &duress__breaker_ops, inner, why);
+    struct breaker_layer *layer = duress__layer_new(sizeof *layer, &breaker_kind, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     int error = duress_breaker_init(&layer->own, &given->breaker, why);
@@ -133,13 +182,13 @@ int duress_with_breaker(struct duress_agent *inner, const struct duress_breaker_
 
 struct duress_breaker *duress_breaker_of(const struct duress_agent *agent)
 {
-    const struct breaker_layer *layer = duress__layer_find(agent, &duress__breaker_ops);
+    const struct breaker_layer *layer = duress__layer_find(agent, &breaker_kind);
     return layer != NULL ? layer->breaker : NULL;
 }
 
 struct duress_layer_counts duress_breaker_counts(const struct duress_agent *agent)
 {
-    const struct breaker_layer *layer = duress__layer_find(agent, &duress__breaker_ops);
+    const struct breaker_layer *layer = duress__layer_find(agent, &breaker_kind);
     struct duress_layer_counts none = {.begun = 0};
     return layer != NULL ? layer->layer.counts : none;
 }

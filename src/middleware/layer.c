@@ -1,35 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer_private.h"
 
-void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner,
+void *duress__layer_new(size_t bytes, const struct layer_kind *kind, struct duress_agent *inner,
                         struct duress_failure *why)
 {
+    DURESS_ASSERT(kind->ops.free == duress__layer_free && kind->figure_count <= DURESS_LAYER_FIGURES_MAX);
     struct layer *layer = duress_allocate_zeroed(inner->allocator, 1, bytes);
     if (layer == NULL) {
         if (why != NULL)
             duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
         return NULL;
     }
-    duress_agent_init(&layer->base, ops, inner->world, inner->allocator, inner->name);
+    duress_agent_init(&layer->base, &kind->ops, inner->world, inner->allocator, inner->name);
     layer->inner = duress_agent_ref(inner);
     return layer;
 }
 
 void duress__layer_free(struct duress_agent *agent)
 {
-    struct duress_agent *inner = ((struct layer *)agent)->inner;
+    struct layer *layer = (struct layer *)agent;
+    const struct layer_kind *kind = layer_kind_of(layer);
+    struct duress_agent *inner = layer->inner;
+    if (kind->release != NULL)
+        kind->release(layer);
     duress_release(agent->allocator, agent);
     duress_agent_unref(inner);
 }
 
-const void *duress__layer_find(const struct duress_agent *agent, const struct duress_agent_ops *ops)
+const struct layer *duress__layer_of(const struct duress_agent *agent)
 {
-    while (agent != NULL && agent->ops != ops) {
-        bool layered = agent->ops == &duress__breaker_ops || agent->ops == &duress__retry_ops ||
-                       agent->ops == &duress__timeout_ops;
-        agent = layered ? ((const struct layer *)agent)->inner : NULL;
-    }
-    return agent;
+    bool layered = agent != NULL && agent->ops->free == duress__layer_free;
+    return layered ? (const struct layer *)agent : NULL;
+}
+
+const void *duress__layer_find(const struct duress_agent *agent, const struct layer_kind *kind)
+{
+    const struct layer *layer = duress__layer_of(agent);
+    while (layer != NULL && layer_kind_of(layer) != kind)
+        layer = duress__layer_of(layer->inner);
+    return layer;
 }
 
 int duress__layer_refuse(struct duress_failure *why, const char *what)

@@ -14,20 +14,45 @@ struct layer {
     struct duress_layer_counts counts;
 };
 
-extern const struct duress_agent_ops duress__breaker_ops;
-extern const struct duress_agent_ops duress__retry_ops;
-extern const struct duress_agent_ops duress__timeout_ops;
+/* One number that a kind of layer has to tell beside its duress_layer_counts. */
+struct layer_figure {
+    const char *name; /* lower case with underscores, without unit: "attempts" */
+    const char *help; /* one line for people */
+    enum duress_figure_type type;
+    const char *label;       /* NULL, or what tells figures of one name apart ("state"); these follow each other */
+    const char *label_value; /* with |label|: "half-open" */
+};
+
+/* What the layers of one sort have in common. There is one static const object of it a sort, and nothing else to be
+ * registered anywhere: a stack is walked by it, and metrics export by it. */
+struct layer_kind {
+    struct duress_agent_ops ops; /* |free| is duress__layer_free: by that an agent is known to be a layer */
+    const char *name;            /* lower case with underscores: "retry" */
+    const struct layer_figure *figures;
+    size_t figure_count;                                       /* at most DURESS_LAYER_FIGURES_MAX */
+    void (*tell)(const struct layer *layer, uint64_t *values); /* one value a figure, in order; NULL: no figures */
+    void (*release)(struct layer *layer); /* gives back what the kind holds, all of it or (where building the layer
+                                           * failed half-way) what is not zero; NULL: nothing */
+};
 
 /* A layer of |bytes|, zeroed, around |inner|, of which it takes a reference. NULL, said in |why| (may be NULL), where
  * memory is out. */
-void *duress__layer_new(size_t bytes, const struct duress_agent_ops *ops, struct duress_agent *inner,
+void *duress__layer_new(size_t bytes, const struct layer_kind *kind, struct duress_agent *inner,
                         struct duress_failure *why);
 
-/* Every layer's free(). */
+/* Every layer's free(): releases what its kind holds, the layer, and its reference to the inner agent. */
 void duress__layer_free(struct duress_agent *agent);
 
-/* The outermost layer with |ops|, looked for from |agent| inwards; NULL where there is none. */
-const void *duress__layer_find(const struct duress_agent *agent, const struct duress_agent_ops *ops);
+/* |agent| where it is a layer, else NULL. */
+const struct layer *duress__layer_of(const struct duress_agent *agent);
+
+static inline const struct layer_kind *layer_kind_of(const struct layer *layer)
+{
+    return (const struct layer_kind *)layer->base.ops;
+}
+
+/* The outermost layer of |kind|, looked for from |agent| inwards; NULL where there is none. */
+const void *duress__layer_find(const struct duress_agent *agent, const struct layer_kind *kind);
 
 /* DURESS_E_INVALID with |what| in |why| (may be NULL). */
 int duress__layer_refuse(struct duress_failure *why, const char *what);

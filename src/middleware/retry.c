@@ -145,7 +145,33 @@ static void retry_cancel(struct duress_agent *agent, struct duress_call *call)
     layer_count_end(&layer->layer, layer_given_up(&layer->layer, call));
 }
 
-const struct duress_agent_ops duress__retry_ops = {retry_process, retry_cancel, duress__layer_free};
+static const struct layer_figure retry_figures[] = {
+    {.name = "attempts", .help = "Attempts begun, first ones included.", .type = DURESS_FIGURE_COUNTER},
+    {.name = "succeeded_on_retry",
+     .help = "Calls that a second or later attempt answered.",
+     .type = DURESS_FIGURE_COUNTER},
+    {.name = "budget_refusals",
+     .help = "Retries that the policy wanted and the budget refused.",
+     .type = DURESS_FIGURE_COUNTER},
+    {.name = "waiting", .help = "Calls between two attempts, now.", .type = DURESS_FIGURE_GAUGE},
+};
+
+static void retry_tell(const struct layer *base, uint64_t *values)
+{
+    const struct retry_layer *layer = (const struct retry_layer *)base;
+    *values++ = layer->attempts;
+    *values++ = layer->succeeded_on_retry;
+    *values++ = layer->budget_refusals;
+    *values++ = layer->waiting;
+}
+
+static const struct layer_kind retry_kind = {
+    .ops = {retry_process, retry_cancel, duress__layer_free},
+    .name = "retry",
+    .figures = retry_figures,
+    .figure_count = sizeof retry_figures / sizeof retry_figures[0],
+    .tell = retry_tell,
+};
 
 int duress_with_retry(struct duress_agent *inner, const struct duress_retry_options *options,
                       struct duress_retry_budget *budget, struct duress_agent **outer, struct duress_failure *why)
@@ -156,7 +182,7 @@ int duress_with_retry(struct duress_agent *inner, const struct duress_retry_opti
     int error = duress_retry_options_init(&complete, options, why);
     if (error != DURESS_OK)
         return error;
-    struct retry_layer *layer = duress__layer_new(sizeof *layer, &duress__retry_ops, inner, why);
+    struct retry_layer *layer = duress__layer_new(sizeof *layer, &retry_kind, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     layer->options = complete;
@@ -168,7 +194,7 @@ int duress_with_retry(struct duress_agent *inner, const struct duress_retry_opti
 
 struct duress_retry_counts duress_retry_counts(const struct duress_agent *agent)
 {
-    const struct retry_layer *layer = duress__layer_find(agent, &duress__retry_ops);
+    const struct retry_layer *layer = duress__layer_find(agent, &retry_kind);
     struct duress_retry_counts counts = {.attempts = 0};
     if (layer == NULL)
         return counts;

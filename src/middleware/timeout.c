@@ -110,7 +110,10 @@ static void timeout_cancel(struct duress_agent *agent, struct duress_call *call)
     layer_count_end(layer, layer_given_up(layer, call));
 }
 
-const struct duress_agent_ops duress__timeout_ops = {timeout_process, timeout_cancel, duress__layer_free};
+static const struct layer_kind timeout_kind = {
+    .ops = {timeout_process, timeout_cancel, duress__layer_free},
+    .name = "timeout",
+};
 
 int duress_with_timeout(struct duress_agent *inner, const struct duress_timeout_options *options,
                         struct duress_agent **outer, struct duress_failure *why)
@@ -121,7 +124,7 @@ int duress_with_timeout(struct duress_agent *inner, const struct duress_timeout_
     int error = duress_timeout_options_init(&complete, options, why);
     if (error != DURESS_OK)
         return error;
-    struct timeout_layer *layer = duress__layer_new(sizeof *layer, &duress__timeout_ops, inner, why);
+    struct timeout_layer *layer = duress__layer_new(sizeof *layer, &timeout_kind, inner, why);
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     layer->options = complete;
@@ -133,7 +136,7 @@ int duress_with_timeout(struct duress_agent *inner, const struct duress_timeout_
 
 struct duress_layer_counts duress_timeout_counts(const struct duress_agent *agent)
 {
-    const struct timeout_layer *layer = duress__layer_find(agent, &duress__timeout_ops);
+    const struct timeout_layer *layer = duress__layer_find(agent, &timeout_kind);
     struct duress_layer_counts none = {.begun = 0};
     return layer != NULL ? layer->layer.counts : none;
 }

@@ -18,7 +18,8 @@
 #define HEADER_WRITING (UINT64_C(1) << 16)
 #define HEADER_GENERATION_AT 17
 
-static_assert(DURESS_BREAKER_BY_RELEASE < 1 << 4, "the reason fits");
+static_assert(DURESS_BREAKER_REASON_COUNT <= 1 << 4, "the reason fits");
+static_assert(DURESS_BREAKER_BY_RELEASE == DURESS_BREAKER_REASON_COUNT - 1, "the last one is known");
 static_assert(WORD_GENERATION_BITS <= 64 - HEADER_GENERATION_AT, "the generation fits");
 
 static uint64_t header_pack(const struct duress_breaker_transition *transition)
@@ -31,6 +32,7 @@ void duress__breaker_log_add(struct duress_breaker *breaker, const struct duress
 {
     struct duress__breaker_log_entry *entry = &breaker->log[transition->generation % DURESS_BREAKER_LOG_COUNT];
     uint64_t header = header_pack(transition);
+    (void)duress__atomic_add(&breaker->transitions[transition->reason], 1);
     uint64_t seen = duress__atomic_load(&entry->header);
     do {
         if ((seen & HEADER_WRITING) != 0 || seen >> HEADER_GENERATION_AT > transition->generation)
@@ -89,6 +91,8 @@ void duress_breaker_snapshot(const struct duress_breaker *breaker, struct duress
     struct duress_breaker_counters *counters = &snapshot->counters;
     counters->late = duress__atomic_load(&breaker->late);
     counters->lapsed = duress__atomic_load(&breaker->lapsed);
+    for (int reason = 0; reason < DURESS_BREAKER_REASON_COUNT; reason++)
+        counters->transitions[reason] = duress__atomic_load(&breaker->transitions[reason]);
     counters->successes = duress__atomic_load(&breaker->outcomes[DURESS_OUTCOME_SUCCESS]);
     counters->failures = duress__atomic_load(&breaker->outcomes[DURESS_OUTCOME_FAILURE]);
     counters->cancelled = duress__atomic_load(&breaker->outcomes[DURESS_OUTCOME_CANCELLED]);

@@ -234,6 +234,33 @@ static void everything_has_a_name(void **state)
         assert_string_equal(duress_breaker_reason_name((enum duress_breaker_reason)i), reasons[i]);
 }
 
+/* The log holds the last changes, the counters hold all of them. */
+static void changes_are_counted_by_their_reason(void **state)
+{
+    (void)state;
+    struct duress_breaker breaker = breaker_with((struct duress_breaker_options){
+        .failures_to_open = 1, .successes_to_close = 1, .recovery_ns = DURESS_S, .probe_lease_ns = DURESS_S});
+    uint64_t now_ns = T0;
+    for (int round = 0; round < 3; round++) {
+        calls(&breaker, 1, DURESS_OUTCOME_FAILURE, now_ns);                /* opens */
+        calls(&breaker, 1, DURESS_OUTCOME_FAILURE, now_ns + 1 * DURESS_S); /* a probe that fails */
+        (void)admitted(&breaker, now_ns + 2 * DURESS_S);                   /* one that is never reported */
+        duress_breaker_tick(&breaker, now_ns + 3 * DURESS_S);
+        calls(&breaker, 1, DURESS_OUTCOME_SUCCESS, now_ns + 4 * DURESS_S); /* one that closes */
+        now_ns += 10 * DURESS_S;
+    }
+    duress_breaker_force_open(&breaker, now_ns);
+    duress_breaker_release(&breaker, now_ns);
+    struct duress_breaker_counters counters = counters_of(&breaker);
+    const uint64_t expected[DURESS_BREAKER_REASON_COUNT] = {
+        [DURESS_BREAKER_BY_FAILURES] = 3,     [DURESS_BREAKER_BY_RECOVERY] = 9,    [DURESS_BREAKER_BY_PROBE_FAILED] = 3,
+        [DURESS_BREAKER_BY_PROBE_LAPSED] = 3, [DURESS_BREAKER_BY_PROBES_GOOD] = 3, [DURESS_BREAKER_BY_FORCE] = 1,
+        [DURESS_BREAKER_BY_RELEASE] = 1,
+    };
+    for (int reason = 0; reason < DURESS_BREAKER_REASON_COUNT; reason++)
+        assert_int_equal(counters.transitions[reason], expected[reason]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +271,7 @@ int main(void)
         cmocka_unit_test(forced_open_refuses_until_released),
         cmocka_unit_test(forced_closed_admits_until_released),
         cmocka_unit_test(release_is_for_the_forced_alone),
+        cmocka_unit_test(changes_are_counted_by_their_reason),
         cmocka_unit_test(tick_gives_up_lapsed_probes),
         cmocka_unit_test(the_snapshot_shows_what_counts),
         cmocka_unit_test(the_log_keeps_the_last_changes),

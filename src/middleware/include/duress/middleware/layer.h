@@ -26,6 +26,16 @@ struct duress_layer_counts {
     uint64_t in_flight; /* now */
 };
 
+/* What sort of number a layer's own figure is; see duress/middleware/metrics.h. */
+enum duress_figure_type {
+    DURESS_FIGURE_COUNTER = 0, /* only grows */
+    DURESS_FIGURE_COUNTER_NS,  /* only grows, a duration */
+    DURESS_FIGURE_GAUGE,       /* goes up and down */
+    DURESS_FIGURE_GAUGE_NS,    /* the same, a duration */
+};
+
+#define DURESS_LAYER_FIGURES_MAX 24 /* of one layer */
+
 #ifdef __cplusplus
 }
 #endif

@@ -115,6 +115,8 @@ enum duress_breaker_reason {
     DURESS_BREAKER_BY_RELEASE,      /* forced open -> half-open, forced closed -> closed */
 };
 
+#define DURESS_BREAKER_REASON_COUNT 9
+
 /* A verdict, not an error. */
 enum duress_verdict {
     DURESS_ADMIT = 0,
@@ -175,8 +177,9 @@ struct duress_breaker_counters {
     uint64_t failures;
     uint64_t cancelled;
     uint64_t ignored;
-    uint64_t late;   /* of the four above: reports of an earlier generation */
-    uint64_t lapsed; /* rounds of probes that ended because a lease did */
+    uint64_t late;                                     /* of the four above: reports of an earlier generation */
+    uint64_t lapsed;                                   /* rounds of probes that ended because a lease did */
+    uint64_t transitions[DURESS_BREAKER_REASON_COUNT]; /* changes of state by enum duress_breaker_reason */
 };
 
 struct duress_breaker_snapshot {
@@ -229,6 +232,7 @@ struct duress_breaker {
     struct duress__atomic refused_probing;
     struct duress__atomic late;
     struct duress__atomic lapsed;
+    struct duress__atomic transitions[DURESS_BREAKER_REASON_COUNT];
     struct duress__breaker_log_entry log[DURESS_BREAKER_LOG_COUNT];
     struct duress_breaker_options options; /* complete: defaults filled in */
     struct duress__breaker_window window;
