@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# check_findings.sh SOURCE: the style check and the check of includes find one planted offence of each rule, and nothing
-# in a clean tree.
+# check_findings.sh SOURCE: the checks of style, includes and documents find one planted offence of each rule, and
+# nothing in a clean tree.
 set -eu
 check=$1/scripts/check-style.sh
 check_includes=$1/tests/style/check_includes.sh
+check_documents=$1/tests/style/check_documents.sh
 rooms=$1/tests/style/rooms.txt
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -78,4 +79,34 @@ include agent/a.c duress/world/sim
 include agent/a.c uv
 include world/live_a.c duress/toxic/link
 include world/sim_a.c duress/loop/loop
+
+# Documents: what they quote and where they link to.
+tree=$folder/documents
+mkdir -p "$tree/docs/middleware" "$tree/examples"
+link='[examples/a.c](../../examples/a.c):'
+document() { # document PATTERN LINE...: the page of those lines must have that finding; none where PATTERN is empty
+    local pattern=$1
+    shift
+    printf '%s\n' "$@" >"$tree/docs/middleware/page.md"
+    if "$check_documents" "$tree" >"$folder/seen" 2>&1; then
+        [ -n "$pattern" ] || return 0
+    else
+        [ -z "$pattern" ] || ! grep -q "^docs/middleware/page.md: .*$pattern" "$folder/seen" || return 0
+    fi
+    echo "documents: not as it should be: ${pattern:-clean}: $(cat "$folder/seen")"
+    failures=$((failures + 1))
+}
+echo 'duress_example(a "x")' >"$tree/examples/CMakeLists.txt"
+printf '#include <a.h>\nint a;\nint b;\n' >"$tree/examples/a.c"
+printf '%s\n' '[a](examples/a.c):' '```c' '#include <a.h>' '```' >"$tree/README.md"
+document '' "$link" '```c' 'int a;' 'int b;' '```' "$link" '```' 'any' '```'
+document 'is not what stands' "$link" '' '```c' 'int a;' 'int c;' '```'
+document 'is not what stands' "$link" '```c' '#include <a.h>' 'int b;' '```'
+document 'is not what stands' "$link" '```c' '```'
+document 'quotes no example' 'no code'
+document 'C block 2 quotes no example' "$link" '```c' 'int a;' '```' 'And more:' '```c' 'int b;' '```'
+document 'not built' '[examples/b.c](../../examples/b.c):' '```c' 'int a;' '```'
+document 'links to gone.md' "$link" '```c' 'int a;' '```' '[gone](gone.md)'
+yes 'int z;' | head -80 >>"$tree/examples/a.c"
+document '80 lines or more' "$link" '```c' 'int a;' '```'
 [ "$failures" -eq 0 ]
