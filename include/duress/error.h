@@ -51,7 +51,8 @@ extern "C" {
     X(26, PERMISSION, "permission denied", 0, 0, 0)                                                                    \
     X(27, CLOSED, "already closed", 0, 0, 0)                                                                           \
     X(28, TOO_LARGE, "larger than the limit", 0, 0, 0)                                                                 \
-    X(29, SYSTEM, "unexpected error of the operating system", 0, 0, 0)
+    X(29, SYSTEM, "unexpected error of the operating system", 0, 0, 0)                                                 \
+    X(30, UNTRUSTED, "the peer's certificate is not trusted", 0, 1, 0)
 
 enum duress_error {
     DURESS_OK = 0,
@@ -61,7 +62,7 @@ enum duress_error {
 };
 
 /* One more than the largest number above: sizes tables and masks indexed by -code. */
-#define DURESS_ERROR_NUMBER_END 30
+#define DURESS_ERROR_NUMBER_END 31
 
 /* Where a failure arose. */
 enum duress_origin {

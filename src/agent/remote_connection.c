@@ -249,8 +249,8 @@ static int connection_encode(struct remote_connection *connection, const struct 
                              struct duress_envelope_diagnostics *diagnostics)
 {
     struct remote *remote = connection->remote;
-    char id[REMOTE_ID_BYTES];
-    duress__remote_id_write(remote->id_prefix, number, id);
+    char id[REQUEST_ID_BYTES];
+    duress__request_id_write(remote->id_prefix, number, id);
     const struct duress_message *request = call->call->request;
     uint64_t wall_ns = duress_world_wall_ns(remote->base.world);
     uint64_t made_ns = duress_message_timestamp_ns(request);

@@ -8,12 +8,13 @@
 #define DURESS_AGENT_REMOTE_PRIVATE_H
 
 #include <duress/agent/implement.h>
+#include <duress/agent/list_private.h>
 #include <duress/agent/remote.h>
+#include <duress/agent/request_id_private.h>
 #include <duress/wire/envelope.h>
 #include <duress/wire/frame.h>
 
 #include "endpoint.h"
-#include "list.h"
 
 enum {
     REMOTE_READ_BYTES = 64 * 1024,
@@ -22,7 +23,6 @@ enum {
     REMOTE_SLOT_BITS = 10,
     REMOTE_IN_FLIGHT_MAX = 1 << REMOTE_SLOT_BITS,
     REMOTE_SLOT_NONE = -1,
-    REMOTE_ID_BYTES = 2 + 16 + 1 + 16, /* "d-", the agent's prefix, "-", the call's number */
 };
 
 struct remote_connection;
@@ -133,10 +133,5 @@ void duress__connection_fail(struct remote_connection *connection, const struct 
 /* --- remote_reply.c --- */
 /* Takes in what arrived. May close the connection. */
 void duress__connection_feed(struct remote_connection *connection, struct duress_slice input);
-
-/* --- remote_id.c --- */
-void duress__remote_id_write(uint64_t prefix, uint64_t number, char text[REMOTE_ID_BYTES]);
-/* The number in an id of ours; 0 for any other text. */
-uint64_t duress__remote_id_read(uint64_t prefix, struct duress_slice text);
 
 #endif

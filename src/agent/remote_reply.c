@@ -124,7 +124,7 @@ static void reply_late(struct remote_connection *connection, int32_t slot, enum 
 static int32_t reply_slot(const struct remote_connection *connection, const struct duress_envelope *envelope)
 {
     const struct remote *remote = connection->remote;
-    uint64_t number = duress__remote_id_read(remote->id_prefix, envelope->id);
+    uint64_t number = duress__request_id_read(remote->id_prefix, envelope->id);
     uint64_t index = number & (REMOTE_IN_FLIGHT_MAX - 1);
     if (number != 0 && index < remote->in_flight_max && connection->slots[index].number == number)
         return (int32_t)index;

@@ -9,11 +9,10 @@
 #ifndef DURESS_AGENT_SERVER_PRIVATE_H
 #define DURESS_AGENT_SERVER_PRIVATE_H
 
+#include <duress/agent/list_private.h>
 #include <duress/agent/server.h>
 #include <duress/wire/envelope.h>
 #include <duress/wire/frame.h>
-
-#include "list.h"
 
 enum {
     SERVER_READ_BYTES = 64 * 1024,

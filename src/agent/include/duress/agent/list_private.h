@@ -2,8 +2,8 @@
  *
  * A doubly linked ring through its members, with a head of its own. Members know neither the head nor their neighbours'
  * types, and leave whatever list they are in. */
-#ifndef DURESS_AGENT_LIST_H
-#define DURESS_AGENT_LIST_H
+#ifndef DURESS_AGENT_LIST_PRIVATE_H
+#define DURESS_AGENT_LIST_PRIVATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

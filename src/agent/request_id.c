@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * Ids of requests: "d-", 16 hexadecimal digits that the agent drew when it was made, "-", 16 digits that count. */
-#include "remote_private.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <duress/agent/request_id_private.h>
 
 static void hex_write(uint64_t value, char *text)
 {
@@ -12,7 +10,7 @@ static void hex_write(uint64_t value, char *text)
     }
 }
 
-void duress__remote_id_write(uint64_t prefix, uint64_t number, char text[REMOTE_ID_BYTES])
+void duress__request_id_write(uint64_t prefix, uint64_t number, char text[REQUEST_ID_BYTES])
 {
     text[0] = 'd';
     text[1] = '-';
@@ -21,19 +19,19 @@ void duress__remote_id_write(uint64_t prefix, uint64_t number, char text[REMOTE_
     hex_write(number, text + 19);
 }
 
-uint64_t duress__remote_id_read(uint64_t prefix, struct duress_slice text)
+uint64_t duress__request_id_read(uint64_t prefix, struct duress_slice text)
 {
-    char expected[REMOTE_ID_BYTES];
-    if (text.length != REMOTE_ID_BYTES)
+    char expected[REQUEST_ID_BYTES];
+    if (text.length != REQUEST_ID_BYTES)
         return 0;
     uint64_t number = 0;
-    for (size_t i = 19; i < REMOTE_ID_BYTES; i++) {
+    for (size_t i = 19; i < REQUEST_ID_BYTES; i++) {
         uint8_t byte = text.data[i];
         bool digit = byte >= '0' && byte <= '9';
         if (!digit && (byte < 'a' || byte > 'f'))
             return 0;
         number = number << 4 | (uint64_t)(digit ? byte - '0' : byte - 'a' + 10);
     }
-    duress__remote_id_write(prefix, number, expected);
+    duress__request_id_write(prefix, number, expected);
     return memcmp(expected, text.data, sizeof expected) == 0 ? number : 0;
 }
