@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a decision costs. The figures to hold: acquire and report on a closed circuit at most 25 ns on one thread, a
- * decision about a retry at most 10 ns. */
+ * decision about a retry at most 10 ns, tokens from a bucket at most 25 ns. */
 #include <pthread.h>
 #include <stddef.h>
 
 #include <duress/policy/breaker.h>
+#include <duress/policy/bucket.h>
 #include <duress/policy/retry.h>
 #include <duress/policy/retry_budget.h>
 
@@ -164,6 +165,46 @@ static void bench_budget(void)
     bench_time_each("retry budget, a call's deposit and its share of a withdrawal", CALLS, budget_often, &budget);
 }
 
+struct bucket_bench {
+    struct duress_bucket bucket;
+    uint64_t now_ns;
+};
+
+/* A token a call, as fast as they come in: a nanosecond apart. */
+static void bucket_take(void *context, uint64_t iterations)
+{
+    struct bucket_bench *bench = context;
+    for (uint64_t i = 0; i < iterations; i++) {
+        if (!duress_bucket_acquire(&bench->bucket, 1, ++bench->now_ns, NULL))
+            bench_fail("the bucket ran dry");
+    }
+}
+
+static void bucket_refuse(void *context, uint64_t iterations)
+{
+    struct bucket_bench *bench = context;
+    for (uint64_t i = 0; i < iterations; i++) {
+        uint64_t ready_at_ns;
+        if (duress_bucket_acquire(&bench->bucket, 1, bench->now_ns, &ready_at_ns))
+            bench_fail("an empty bucket gave");
+        bench_keep(ready_at_ns);
+    }
+}
+
+static void bench_bucket(void)
+{
+    struct bucket_bench bench = {.now_ns = 1};
+    struct duress_bucket_options fast = {.rate = 1000, .per_ns = DURESS_US, .burst = 10};
+    struct duress_bucket_options odd = {.rate = 999983, .burst = 10};
+    if (duress_bucket_init(&bench.bucket, &fast, NULL) != DURESS_OK)
+        bench_fail("the bucket refuses its options");
+    bench_time_each("token bucket acquire, granted", CALLS, bucket_take, &bench);
+    if (duress_bucket_init(&bench.bucket, &odd, NULL) != DURESS_OK ||
+        !duress_bucket_acquire(&bench.bucket, 10, bench.now_ns, NULL))
+        bench_fail("the bucket refuses its options");
+    bench_time_each("token bucket acquire, refused", CALLS, bucket_refuse, &bench);
+}
+
 int main(void)
 {
     bench_breaker();
@@ -171,5 +212,6 @@ int main(void)
     bench_retry("retry decision, no jitter", DURESS_JITTER_NONE);
     bench_retry("retry decision, decorrelated jitter", DURESS_JITTER_DECORRELATED);
     bench_budget();
+    bench_bucket();
     return 0;
 }
