@@ -6,6 +6,9 @@
 #define CONNECTIONS_MAX 1000000
 #define IN_FLIGHT_DEFAULT 128
 #define IN_FLIGHT_MAX 65536
+#define REQUESTS_DEFAULT 10000
+#define REQUESTS_MAX 1000000
+#define OVERLOAD_RETRY_AFTER_NS_DEFAULT (1 * DURESS_S)
 #define IDLE_TIMEOUT_NS_DEFAULT (60 * DURESS_S)
 #define FRAME_TIMEOUT_NS_DEFAULT (30 * DURESS_S)
 #define WRITE_BYTES_DEFAULT ((size_t)16 * 1024 * 1024)
@@ -76,6 +79,8 @@ static int options_check(const struct duress_server_options *options, struct dur
         return option_refuse(why, "connections_max", options->connections_max, 1, CONNECTIONS_MAX);
     if (options->in_flight_max > IN_FLIGHT_MAX)
         return option_refuse(why, "in_flight_max", options->in_flight_max, 1, IN_FLIGHT_MAX);
+    if (options->requests_max > REQUESTS_MAX)
+        return option_refuse(why, "requests_max", options->requests_max, 1, REQUESTS_MAX);
     size_t frame_bytes = options->frame_bytes_max;
     if (frame_bytes != 0 && (frame_bytes < FRAME_BYTES_MIN || frame_bytes > UINT32_MAX))
         return option_refuse(why, "frame_bytes_max", frame_bytes, FRAME_BYTES_MIN, UINT32_MAX);
@@ -90,6 +95,10 @@ static void options_complete(struct duress_server_options *options)
         options->connections_max = CONNECTIONS_DEFAULT;
     if (options->in_flight_max == 0)
         options->in_flight_max = IN_FLIGHT_DEFAULT;
+    if (options->requests_max == 0)
+        options->requests_max = REQUESTS_DEFAULT;
+    if (options->overload_retry_after_ns == 0)
+        options->overload_retry_after_ns = OVERLOAD_RETRY_AFTER_NS_DEFAULT;
     if (options->idle_timeout_ns == 0)
         options->idle_timeout_ns = IDLE_TIMEOUT_NS_DEFAULT;
     if (options->frame_timeout_ns == 0)

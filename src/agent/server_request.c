@@ -208,6 +208,18 @@ static void request_ended(void *context, struct duress_call *call, const struct 
     duress__server_connection_want_turn(connection);
 }
 
+/* Nothing was begun for it, and the agent is not asked: a caller that comes back later may be served. */
+static void request_shed(struct server_connection *connection, struct duress_slice id)
+{
+    struct duress_server *server = connection->server;
+    struct duress_failure failure;
+    server->counts.shed++;
+    duress_failure_set(&failure, DURESS_E_OVERLOADED, DURESS_ORIGIN_AGENT,
+                       "%u requests are in flight, as many as are served at once", server->options.requests_max);
+    failure.retry_after_ns = server->options.overload_retry_after_ns;
+    answer_failure(connection, id, &failure);
+}
+
 static void request_refuse_memory(struct server_connection *connection, struct duress_slice id)
 {
     struct duress_failure failure;
@@ -319,6 +331,10 @@ void duress__server_request_begin(struct server_connection *connection, struct d
     }
     if (envelope.id.length > SERVER_ID_BYTES_MAX) {
         answer_error(connection, duress_slice_text("unknown"), "INVALID_MESSAGE", "an id of more than 256 bytes");
+        return;
+    }
+    if (server->counts.in_flight >= server->options.requests_max) {
+        request_shed(connection, envelope.id);
         return;
     }
     request_tell_arrival(connection, &envelope);

@@ -37,6 +37,7 @@ struct chaos_service_config {
     uint32_t fail_count;
     uint64_t reply_bytes;
     uint32_t in_flight_max;
+    uint32_t requests_max;
 };
 
 struct chaos_service_host; /* opaque: agent and server on one world */

@@ -36,6 +36,7 @@ struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct
         .fail_count = options->fail_count,
         .reply_bytes = options->reply_bytes,
         .in_flight_max = options->in_flight_max,
+        .requests_max = options->requests_max,
     };
     service->next = chaos->services;
     chaos->services = service;

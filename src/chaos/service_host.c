@@ -160,6 +160,7 @@ int chaos__service_host_open(struct duress_world *world, const struct chaos_serv
             .agent = made->agent,
             .address = *address,
             .in_flight_max = config->in_flight_max,
+            .requests_max = config->requests_max,
             .on_arrival = service_arrived,
             .context = made,
         };

@@ -85,6 +85,85 @@ static void the_end_of_a_peer_whose_requests_fill_the_limit_is_heard(void **stat
     served_close(served);
 }
 
+/* --- the limit of the whole server --- */
+
+static void beyond_the_servers_limit_requests_are_shed_with_a_wait(void **state)
+{
+    struct served *served = *state;
+    struct rig_raw second;
+    served_open(served, (struct duress_server_options){.requests_max = 3, .overload_retry_after_ns = 250 * DURESS_MS});
+    rig_raw_connect(&second, &served->rig);
+    served->rig.service.delay_ns_min = served->rig.service.delay_ns_max = 10 * DURESS_MS;
+    rig_raw_send_request(&served->peer, "1", "process", "x");
+    rig_raw_send_request(&served->peer, "2", "process", "x");
+    rig_run_for(&served->rig, DURESS_MS);
+    rig_raw_send_request(&second, "3", "process", "x"); /* the limit is of all connections together */
+    rig_raw_send_request(&second, "4", "stream", "x");
+    rig_run_for(&served->rig, DURESS_MS);
+    assert_int_equal(served->rig.service.running, 3);
+    assert_int_equal(second.envelopes, 1);
+    assert_string_equal(second.last_id, "4");
+    assert_string_equal(second.last_text, "OVERLOADED: 3 requests are in flight, as many as are served at once");
+    assert_string_equal(second.last_details, "{\"retry_after_ms\":250}");
+    assert_int_equal(counts(served).arrivals, 3);
+    assert_int_equal(counts(served).shed, 1);
+    rig_run_for(&served->rig, 20 * DURESS_MS);
+    assert_int_equal(served->rig.service.begun, 3);
+    rig_raw_send_request(&second, "5", "process", "y"); /* the connection was kept, and there is room again */
+    rig_run_for(&served->rig, 20 * DURESS_MS);
+    assert_string_equal(second.last_text, "re: y");
+    assert_int_equal(counts(served).in_flight, 0);
+    assert_int_equal(counts(served).replied, 5);
+    rig_raw_close(&second);
+    served_close(served);
+}
+
+static void what_a_peer_that_went_away_had_asked_frees_its_place(void **state)
+{
+    struct served *served = *state;
+    struct rig_raw second;
+    served_open(served, (struct duress_server_options){.requests_max = 2});
+    rig_raw_connect(&second, &served->rig);
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "1", "process", "x");
+    rig_raw_send_request(&served->peer, "2", "process", "x");
+    rig_run_for(&served->rig, DURESS_MS);
+    rig_raw_rst(&served->peer);
+    rig_run_for(&served->rig, DURESS_MS);
+    served->rig.service.silent = false;
+    rig_raw_send_request(&second, "3", "process", "y");
+    rig_run_for(&served->rig, DURESS_MS);
+    assert_string_equal(second.last_text, "re: y");
+    assert_int_equal(counts(served).shed, 0);
+    rig_raw_close(&second);
+    served_close(served);
+}
+
+static void a_shed_caller_is_asked_to_wait_a_second_or_for_no_time(void **state)
+{
+    struct served *served = *state;
+    served_open(served, (struct duress_server_options){.requests_max = 1});
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "1", "process", "x");
+    rig_raw_send_request(&served->peer, "2", "process", "x");
+    rig_run_for(&served->rig, DURESS_MS);
+    assert_string_equal(served->peer.last_details, "{\"retry_after_ms\":1000}");
+    served_close(served);
+
+    rig_open(&served->rig, 0);
+    served_open(served,
+                (struct duress_server_options){.requests_max = 1, .overload_retry_after_ns = DURESS_TIME_NEVER});
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "1", "process", "x");
+    rig_raw_send_request(&served->peer, "2", "process", "x");
+    rig_run_for(&served->rig, DURESS_MS);
+    assert_string_equal(served->peer.last_id, "2");
+    assert_string_equal(served->peer.last_details, "{}");
+    served_close(served);
+}
+
+/* --- arrivals --- */
+
 static struct duress_arrival last_arrival;
 static char last_arrival_text[64];
 
@@ -428,6 +507,10 @@ static void a_port_in_use_is_told(void **state)
     options.in_flight_max = 65537;
     assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "in_flight_max: 65537 is not from 1 to 65536");
+    options.in_flight_max = 0;
+    options.requests_max = 1000001;
+    assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "requests_max: 1000001 is not from 1 to 1000000");
     rig_close(&served->rig);
 }
 
@@ -437,6 +520,9 @@ int main(void)
         cmocka_unit_test_setup(requests_of_one_connection_run_side_by_side, setup),
         cmocka_unit_test_setup(beyond_the_limit_of_one_connection_requests_wait_unread, setup),
         cmocka_unit_test_setup(the_end_of_a_peer_whose_requests_fill_the_limit_is_heard, setup),
+        cmocka_unit_test_setup(beyond_the_servers_limit_requests_are_shed_with_a_wait, setup),
+        cmocka_unit_test_setup(what_a_peer_that_went_away_had_asked_frees_its_place, setup),
+        cmocka_unit_test_setup(a_shed_caller_is_asked_to_wait_a_second_or_for_no_time, setup),
         cmocka_unit_test_setup(each_arrival_is_told_with_its_number, setup),
         cmocka_unit_test_setup(an_unknown_method_is_refused_and_the_connection_kept, setup),
         cmocka_unit_test_setup(an_envelope_that_is_no_request_is_refused_and_the_connection_kept, setup),

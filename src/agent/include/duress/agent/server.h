@@ -13,6 +13,10 @@
  * retry-after) where one of our layers refused before anything was begun, as AGENT_TIMEOUT, CANCELLED, NOT_IMPLEMENTED
  * or INVALID_REQUEST where its code says so, else as EXECUTION_ERROR.
  *
+ * Requests beyond requests_max, of all connections together, are shed: answered at once with OVERLOADED and
+ * overload_retry_after_ns, before the agent is asked, and the connection kept. The framed protocol has no health check;
+ * that the server accepts a connection is the sign of its health (the server over HTTP has one).
+ *
  * A peer that does not read for frame_timeout_ns while replies wait for it is reset, and so is one for which a stream
  * has piled up more than twice write_bytes_max. */
 #ifndef DURESS_AGENT_SERVER_H
@@ -26,7 +30,8 @@ extern "C" {
 
 struct duress_server;
 
-/* A request that arrived whole and well-formed, told before the agent is asked. Slices are borrowed for the call. */
+/* A request that arrived whole and well-formed, told before the agent is asked; what is shed is not told. Slices are
+ * borrowed for the call. */
 struct duress_arrival {
     uint64_t number;            /* of the server, from 1 */
     uint64_t connection_number; /* of the server, from 1 */
@@ -41,13 +46,15 @@ struct duress_server_options {
     struct duress_world *world; /* borrowed; outlives the server */
     struct duress_agent *agent; /* the server takes a reference */
     struct duress_address address;
-    uint32_t backlog;            /* 0 = 511 */
-    uint32_t connections_max;    /* at most 1000000; beyond, new ones are closed at once; 0 = 10000 */
-    uint32_t in_flight_max;      /* requests of one connection at once, at most 65536; others wait; 0 = 128 */
-    uint64_t idle_timeout_ns;    /* between requests; 0 = 60 s, as agenkit's Python server; NEVER: none */
-    uint64_t frame_timeout_ns;   /* from a frame's first byte to its last: a slow client is closed; 0 = 30 s */
-    uint64_t request_timeout_ns; /* the agent's deadline for one request; 0 = none */
-    size_t frame_bytes_max;      /* 256 to 2^32 - 1; 0 = 10 MiB */
+    uint32_t backlog;                 /* 0 = 511 */
+    uint32_t connections_max;         /* at most 1000000; beyond, new ones are closed at once; 0 = 10000 */
+    uint32_t in_flight_max;           /* requests of one connection at once, at most 65536; others wait; 0 = 128 */
+    uint32_t requests_max;            /* of all connections at once, at most 1000000; others are shed; 0 = 10000 */
+    uint64_t overload_retry_after_ns; /* what a shed caller is asked to wait; 0 = 1 s; NEVER: says nothing */
+    uint64_t idle_timeout_ns;         /* between requests; 0 = 60 s, as agenkit's Python server; NEVER: none */
+    uint64_t frame_timeout_ns;        /* from a frame's first byte to its last: a slow client is closed; 0 = 30 s */
+    uint64_t request_timeout_ns;      /* the agent's deadline for one request; 0 = none */
+    size_t frame_bytes_max;           /* 256 to 2^32 - 1; 0 = 10 MiB */
     size_t write_bytes_max; /* replies that wait for a slow reader; beyond, the connection is not read; 0 = 16 MiB */
     duress_arrival_fn on_arrival; /* may be NULL */
     void *context;
@@ -75,7 +82,8 @@ struct duress_server_counts {
     uint64_t connections_accepted;
     uint64_t connections_open;    /* now */
     uint64_t connections_refused; /* over connections_max */
-    uint64_t arrivals;            /* well-formed requests */
+    uint64_t arrivals;            /* well-formed requests for which the agent was asked */
+    uint64_t shed;                /* well-formed requests over requests_max, answered with OVERLOADED */
     uint64_t malformed;           /* frames that were none */
     uint64_t replied;             /* replies and errors written to the end; a stream is one */
     uint64_t cancelled;           /* requests whose peer went away before the reply */

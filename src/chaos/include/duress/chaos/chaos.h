@@ -126,6 +126,7 @@ struct chaos_service_options {
     uint32_t fail_count;     /* the first so many requests are answered by an error */
     uint64_t reply_bytes;    /* the reply's length; 0: echoes the request */
     uint32_t in_flight_max;  /* of one connection; 0: the server's default */
+    uint32_t requests_max;   /* of all connections; beyond, it sheds them, and logs none; 0: the server's default */
 };
 
 /* Starts a service that answers each request after its thinking time, and waits until it listens.
