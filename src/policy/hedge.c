@@ -81,6 +81,7 @@ int duress_hedge_init(struct duress_hedge *hedge, const struct duress_hedge_opti
 static void hedge_turn_windows(struct duress_hedge *hedge, uint64_t now_ns)
 {
     uint64_t window_ns = hedge->options.window_ns;
+    DURESS_ASSERT(window_ns > 0); /* hedge_options_init() has seen to it */
     if (hedge->window_begun_ns == DURESS_TIME_NEVER)
         hedge->window_begun_ns = now_ns;
     uint64_t passed_ns = duress_time_until(hedge->window_begun_ns, now_ns);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <duress/middleware/hedge.h>
+
 enum { CALL_COUNT = 1000, SEED_COUNT = 40 };
 
 struct crowd_call {
@@ -128,6 +130,33 @@ static void wrap_breaker(struct crowd *crowd, struct duress_agent *inner)
     assert_int_equal(duress_with_breaker(inner, &wide_breaker, &crowd->test.agent, NULL), DURESS_OK);
 }
 
+static void wrap_hedge(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_hedge_layer_options options = {
+        .hedge = {.attempts_max = 3,
+                  .samples_min = 5,
+                  .window_ns = 100 * DURESS_MS,
+                  .delay_ceiling_ns = 100 * DURESS_MS},
+        .shared = &crowd->budget,
+    };
+    assert_int_equal(duress_with_hedge(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+/* retry -> hedge -> breaker -> timeout */
+static void wrap_hedged_stack(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS};
+    struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
+    struct duress_stack_options options = {.breaker = &wide_breaker, .timeout = &timeout};
+    struct duress_agent *stack = NULL;
+    assert_int_equal(duress_stack_new(inner, &options, &stack, NULL), DURESS_OK);
+    wrap_hedge(crowd, stack);
+    duress_agent_unref(stack);
+    stack = crowd->test.agent;
+    assert_int_equal(duress_with_retry(stack, &retry, NULL, &crowd->test.agent, NULL), DURESS_OK);
+    duress_agent_unref(stack);
+}
+
 static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
 {
     struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 50 * DURESS_MS};
@@ -221,6 +250,40 @@ static void a_thousand_calls_through_the_breaker(void **state)
     }
 }
 
+static void a_thousand_calls_through_the_hedge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_hedge, seed);
+        struct duress_hedge_counts counts = duress_hedge_counts(crowd->test.agent);
+        assert_settled(counts.calls, CALL_COUNT);
+        assert_int_equal(counts.calls.begun, CALL_COUNT);
+        assert_int_equal(counts.calls.cancelled, crowd->cancelled);
+        assert_int_equal(counts.attempts, crowd->test.service.begun);
+        assert_int_equal(counts.attempts, CALL_COUNT + counts.hedges);
+        assert_in_range(counts.hedges, 50, 200 + CALL_COUNT / 10); /* what the budget allows at most */
+        assert_in_range(counts.losers, 20, counts.hedges);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_a_hedged_stack(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_hedged_stack, seed);
+        struct duress_breaker_snapshot policy;
+        assert_settled(duress_retry_counts(crowd->test.agent).calls, CALL_COUNT);
+        assert_settled(duress_hedge_counts(crowd->test.agent).calls, CALL_COUNT);
+        assert_true(duress_hedge_counts(crowd->test.agent).losers > 0);
+        assert_settled(duress_breaker_counts(crowd->test.agent), 1);
+        assert_settled(duress_timeout_counts(crowd->test.agent), 1);
+        duress_breaker_snapshot(duress_breaker_of(crowd->test.agent), &policy);
+        assert_int_equal(policy.probes_in_flight, 0);
+        layer_test_close(&crowd->test);
+    }
+}
+
 static void a_thousand_calls_through_the_stack(void **state)
 {
     (void)state;
@@ -280,6 +343,13 @@ static void a_thousand_calls_over_the_network_pipelined(void **state)
         crowd_remote(NULL, seed, 64, 5);
 }
 
+static void a_thousand_calls_through_a_hedged_stack_over_the_network(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++)
+        crowd_remote(wrap_hedged_stack, seed, seed % 2 == 0 ? 1 : 16, 50);
+}
+
 static void a_thousand_calls_through_the_stack_over_the_network(void **state)
 {
     (void)state;
@@ -293,10 +363,13 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_the_timeout),
         cmocka_unit_test(a_thousand_calls_through_the_retry),
         cmocka_unit_test(a_thousand_calls_through_the_breaker),
+        cmocka_unit_test(a_thousand_calls_through_the_hedge),
+        cmocka_unit_test(a_thousand_calls_through_a_hedged_stack),
         cmocka_unit_test(a_thousand_calls_through_the_stack),
         cmocka_unit_test(a_thousand_calls_over_the_network_one_at_a_time),
         cmocka_unit_test(a_thousand_calls_over_the_network_pipelined),
         cmocka_unit_test(a_thousand_calls_through_the_stack_over_the_network),
+        cmocka_unit_test(a_thousand_calls_through_a_hedged_stack_over_the_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
