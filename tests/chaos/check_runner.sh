@@ -66,7 +66,7 @@ code 1 --world sim --filter 'sample.fails_from_seed_three' --seeds 10
 expect 'the seed' says 'seed 3, trace hash [0-9a-f]{16}'
 expect 'the seed in the command' says '--seed 3$'
 
-code 1 --world both --filter '*' --seeds 4 --json "$folder/report.json" --junit "$folder/report.xml"
+code 1 --world both --filter 'sample.*' --seeds 4 --json "$folder/report.json" --junit "$folder/report.xml"
 expect 'JSON: failed' grep -q '"result": "failed"' "$folder/report.json"
 expect 'JSON: not proven' grep -q '"result": "not_proven"' "$folder/report.json"
 expect 'JSON: crashed' grep -q '"result": "crashed"' "$folder/report.json"
@@ -74,6 +74,23 @@ expect 'JSON: trace hash' grep -qE '"trace_hash": "[0-9a-f]{16}"' "$folder/repor
 expect 'JUnit: failure' grep -q '<failure type="failed"' "$folder/report.xml"
 expect 'JUnit: skipped' grep -q '<skipped message="needs a unicorn' "$folder/report.xml"
 expect 'JUnit: escapes' grep -q '&quot;another&quot;' "$folder/report.xml"
+expect 'JSON: half a character' grep -qE '"message": ".*"-é{29}\?.*of 61 bytes' "$folder/report.json"
+expect 'JUnit: half a character' grep -qE '&quot;-é{29}\?&quot; of 61 bytes' "$folder/report.xml"
+expect 'JUnit: UTF-8' iconv -f utf-8 -t utf-8 -o /dev/null "$folder/report.xml"
+
+# Tests whose turn did not come are in both reports, after --stop and after ^C.
+code 1 --world sim --filter 'sample.*' --seeds 2 --jobs 1 --stop --json "$folder/report.json" \
+    --junit "$folder/report.xml"
+expect 'JSON: stopped' grep -q '"result": "not_run"' "$folder/report.json"
+expect 'JUnit: stopped' grep -q '<skipped message=""/>' "$folder/report.xml"
+for world in sim live; do
+    code 130 --world $world --filter 'interrupt.*' --seeds 2 --jobs 1 --json "$folder/report.json" \
+        --junit "$folder/report.xml"
+    expect "interrupted ($world)" says 'interrupted$'
+    expect "a summary of what was not run ($world)" says '^0 passed, 0 failed, 2 skipped$'
+    expect "JSON: interrupted ($world)" test "$(grep -c '"result": "not_run"' "$folder/report.json")" -eq 2
+    expect "JUnit: interrupted ($world)" test "$(grep -c '<skipped ' "$folder/report.xml")" -eq 2
+done
 
 code 0 --list
 expect 'the list' says '^sample.passes	sim	asks once$'
@@ -83,6 +100,13 @@ code 2 --filter 'nothing.at_all'
 expect 'no match' complains "no test matches 'nothing.at_all'"
 code 2 --seeds 0
 expect 'a bad number' complains "--seeds: '0' given, a number from 1 to 1000000 allowed"
+code 2 --seeds 0x10
+code 2 --seed 9223372036854775808
+expect 'a seed that JSON cannot say' complains "--seed: '9223372036854775808' given, a number from 0 to 92233"
+code 0 --world sim --filter sample.passes --seed 010 --json "$folder/report.json"
+expect 'a decimal seed' grep -q '"seed": 10,' "$folder/report.json"
+code 2 --seed 5 --seeds 3
+expect 'one seed or several' complains '--seed and --seeds given, one of them allowed'
 code 2 --world mars
 expect 'a bad world' complains "--world: 'mars' given, live, sim or both allowed"
 code 2 stray
@@ -90,8 +114,19 @@ expect 'a stray argument' complains "'stray' given"
 code 2 --unknown
 code 2 _launch
 code 2 _launch service
-code 1 --world sim --filter sample.passes --seeds 1 --json /nonexistent/report.json
-expect 'an unwritable report' complains "--json: cannot write '/nonexistent/report.json'"
+for option in json junit; do
+    code 2 --world sim --filter sample.passes --seeds 1 --$option /nonexistent/report
+    expect "an unwritable report ($option)" complains "--$option: cannot write '/nonexistent/report'"
+    expect "no test is run for it ($option)" test ! -s "$folder/out"
+    code 1 --world sim --filter sample.passes --seeds 1 --$option /dev/full
+    expect "a full disk ($option)" complains "--$option: cannot write '/dev/full'"
+done
+for what in --list '--world=sim --filter=sample.passes --seeds=1'; do
+    # shellcheck disable=SC2086 # several arguments
+    "$suite" $what >/dev/full 2>"$folder/err"
+    expect "exit code with nowhere to print: $what" test $? -eq 1
+    expect "nowhere to print: $what" complains 'cannot write to standard output'
+done
 
 [ $failures -eq 0 ] || exit 1
 echo "the runner tells every end apart"

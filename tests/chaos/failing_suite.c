@@ -3,7 +3,9 @@
  * A suite for testing the runner: each way in which a test can end. check_runner.sh says what must come of it. */
 #include <duress/chaos/chaos.h>
 
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 CHAOS_TEST(sample, passes, "asks once")
 {
@@ -19,6 +21,30 @@ CHAOS_TEST(sample, fails, "expects another answer")
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
     CHAOS_EXPECT_REPLY(answer, "another");
+}
+
+/* The message quotes 60 bytes of the reply, and the last of them is the first half of a character. */
+CHAOS_TEST(sample, fails_in_mid_character, "a failure's message is cut inside a character")
+{
+    static const char text[] = "-éééééééééééééééééééééééééééééé";
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), text, 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "another");
+}
+
+/* As ^C would in the middle of a test: the runner, which is this process's parent, has to end it. */
+CHAOS_TEST(interrupt, runner, "the runner is interrupted")
+{
+    CHAOS_EXPECT(chaos != NULL);
+    (void)kill(getppid(), SIGINT);
+    for (;;)
+        (void)pause();
+}
+
+CHAOS_TEST(interrupt, turn_never_comes, "the runner was interrupted before")
+{
+    CHAOS_EXPECT(chaos == NULL);
 }
 
 CHAOS_TEST(sample, fails_from_seed_three, "fails with every seed but the first three")

@@ -53,9 +53,31 @@ static bool any_failed(const struct runner *runner)
     return false;
 }
 
+/* Empties the report's file, so that a mistyped path is known before the tests have run, and that the report of an
+ * earlier run cannot be taken for this one's. */
+static bool report_begin(const struct runner *runner, const char *option, const char *path)
+{
+    if (path == NULL)
+        return true;
+    FILE *file = fopen(path, "we");
+    if (file != NULL && fclose(file) == 0)
+        return true;
+    (void)fprintf(stderr, "%s: %s: cannot write '%s'\n", runner->options.program, option, path);
+    return false;
+}
+
+/* What was printed counts for nothing where it could not be written: on a full disk, say. */
+static int output_end(const struct runner *runner)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return RUNNER_EXIT_PASSED;
+    (void)fprintf(stderr, "%s: cannot write to standard output\n", runner->options.program);
+    return RUNNER_EXIT_FAILED;
+}
+
 static int reports_write(const struct runner *runner)
 {
-    int code = RUNNER_EXIT_PASSED;
+    int code = output_end(runner);
     if (runner->options.json_path != NULL && chaos__report_json(runner->options.json_path, runner) != DURESS_OK) {
         (void)fprintf(stderr, "%s: --json: cannot write '%s'\n", runner->options.program, runner->options.json_path);
         code = RUNNER_EXIT_FAILED;
@@ -76,8 +98,11 @@ static int runner_go(struct runner *runner)
     }
     if (runner->options.list) {
         chaos__report_list(stdout, runner);
-        return RUNNER_EXIT_PASSED;
+        return output_end(runner);
     }
+    if (!report_begin(runner, "--json", runner->options.json_path) ||
+        !report_begin(runner, "--junit", runner->options.junit_path))
+        return RUNNER_EXIT_USAGE;
     int error = chaos__pool_run(runner);
     if (error != DURESS_OK) {
         (void)fprintf(stderr, "%s: cannot start the tests: %s\n", runner->options.program, duress_strerror(error));

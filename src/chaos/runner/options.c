@@ -9,6 +9,8 @@
 #include <string.h>
 
 enum { SEEDS_MAX = 1000000, JOBS_MAX = 256 };
+#define SEED_MAX INT64_MAX /* the largest that the JSON report can say */
+#define SEEDS_DEFAULT 200
 
 enum option_id {
     OPTION_WORLD = 1000,
@@ -50,7 +52,7 @@ static bool number_read(const char *program, const char *option, const char *tex
 {
     char *end = NULL;
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 0);
+    unsigned long long value = strtoull(text, &end, 10);
     bool is_number = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
     if (is_number && value >= low && value <= high) {
         *number = value;
@@ -87,11 +89,10 @@ static bool option_take(struct runner_options *options, int id, const char *text
         options->filter = text;
         return true;
     case OPTION_SEEDS:
-        options->seed_first = 0;
         return number_read(program, "seeds", text, 1, SEEDS_MAX, &options->seed_count);
     case OPTION_SEED:
-        options->seed_count = 1;
-        return number_read(program, "seed", text, 0, UINT64_MAX, &options->seed_first);
+        options->one_seed = true;
+        return number_read(program, "seed", text, 0, SEED_MAX, &options->seed_first);
     case OPTION_JOBS:
         if (!number_read(program, "jobs", text, 1, JOBS_MAX, &number))
             return false;
@@ -136,7 +137,6 @@ int chaos__runner_options_read(struct runner_options *options, int argc, char **
     *options = (struct runner_options){
         .program = argv[0],
         .worlds = CHAOS_WORLD_BOTH,
-        .seed_count = 200,
         .jobs = (uint32_t)(cpus < JOBS_MAX ? cpus : JOBS_MAX),
         .jobs_live = (uint32_t)(cpus * 4 < JOBS_MAX ? cpus * 4 : JOBS_MAX),
     };
@@ -152,6 +152,13 @@ int chaos__runner_options_read(struct runner_options *options, int argc, char **
             return RUNNER_EXIT_USAGE;
         }
     }
+    if (options->one_seed && options->seed_count > 0) {
+        (void)fprintf(stderr, "%s: --seed and --seeds given, one of them allowed\nTry '%s --help'.\n", argv[0],
+                      argv[0]);
+        return RUNNER_EXIT_USAGE;
+    }
+    if (options->seed_count == 0)
+        options->seed_count = options->one_seed ? 1 : SEEDS_DEFAULT;
     if (optind < argc) {
         (void)fprintf(stderr, "%s: '%s' given, no argument without an option is allowed\nTry '%s --help'.\n", argv[0],
                       argv[optind], argv[0]);

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -42,14 +43,59 @@ static json_t *run_object(const struct runner_entry *entry, const struct runner_
     return object;
 }
 
+/* How many bytes the character at |at| has; 0 where it is none of UTF-8's, or ends with the text. */
+static size_t character_bytes(const char *at)
+{
+    const unsigned char *byte = (const unsigned char *)at;
+    if (byte[0] < 0x80)
+        return 1;
+    size_t count = byte[0] < 0xe0 ? 2 : byte[0] < 0xf0 ? 3 : 4;
+    if (byte[0] < 0xc2 || byte[0] > 0xf4)
+        return 0;
+    /* The second byte rules out what would be too long a form, a surrogate, or beyond the last character. */
+    unsigned char low = byte[0] == 0xe0 ? 0xa0 : byte[0] == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = byte[0] == 0xed ? 0x9f : byte[0] == 0xf4 ? 0x8f : 0xbf;
+    if (byte[1] < low || byte[1] > high)
+        return 0;
+    for (size_t i = 2; i < count; i++)
+        if (byte[i] < 0x80 || byte[i] > 0xbf)
+            return 0;
+    return count;
+}
+
+/* A message quotes what came over the wire, cut to its length: bytes that are no character become '?'. */
+static json_t *text_object(const char *text)
+{
+    size_t bytes = strlen(text);
+    char *clean = malloc(bytes + 1);
+    if (clean == NULL)
+        return NULL;
+    for (size_t at = 0; at < bytes;) {
+        size_t count = character_bytes(text + at);
+        clean[at] = '?';
+        if (count > 0)
+            memcpy(clean + at, text + at, count);
+        at += count > 0 ? count : 1;
+    }
+    json_t *object = json_stringn(clean, bytes);
+    free(clean);
+    return object;
+}
+
+/* "" for a test that never began: it has no memory to have left a message in. */
+static const char *entry_message(const struct runner_entry *entry)
+{
+    return entry->shared != NULL ? entry->shared->outcome.message : "";
+}
+
 static void entry_append(json_t *runs, const struct runner_entry *entry)
 {
-    uint64_t done = atomic_load(&entry->shared->runs_done);
+    uint64_t done = entry->shared != NULL ? atomic_load(&entry->shared->runs_done) : 0;
     for (uint64_t i = 0; i < done; i++) {
         const struct runner_record *record = &entry->shared->records[i];
         json_t *object = run_object(entry, record, record_result(record));
         if (record->verdict != CHAOS_PASSED && object != NULL)
-            (void)json_object_set_new(object, "message", json_string(entry->shared->outcome.message));
+            (void)json_object_set_new(object, "message", text_object(entry_message(entry)));
         (void)json_array_append_new(runs, object);
     }
     bool ended_early =
@@ -80,7 +126,8 @@ int chaos__report_json(const char *path, const struct runner *runner)
 
 static void xml_text(FILE *out, const char *text)
 {
-    for (const char *at = text; *at != '\0'; at++) {
+    for (const char *at = text; *at != '\0';) {
+        size_t count = character_bytes(at);
         switch (*at) {
         case '&':
             (void)fputs("&amp;", out);
@@ -95,8 +142,12 @@ static void xml_text(FILE *out, const char *text)
             (void)fputs("&quot;", out);
             break;
         default:
-            (void)fputc((unsigned char)*at < 0x20 && *at != '\n' && *at != '\t' ? '?' : *at, out);
+            if (count == 0 || ((unsigned char)*at < 0x20 && *at != '\n' && *at != '\t'))
+                (void)fputc('?', out);
+            else
+                (void)fwrite(at, 1, count, out);
         }
+        at += count > 0 ? count : 1;
     }
 }
 
@@ -120,7 +171,7 @@ static void junit_case(FILE *out, const struct runner *runner, const struct runn
     }
     if (entry->result == RUNNER_SKIPPED || entry->result == RUNNER_NOT_RUN) {
         (void)fprintf(out, "<skipped message=\"");
-        xml_text(out, entry->shared->outcome.message);
+        xml_text(out, entry_message(entry));
         (void)fprintf(out, "\"/>");
     }
     (void)fprintf(out, "</testcase>\n");

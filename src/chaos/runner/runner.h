@@ -20,6 +20,7 @@ struct runner_options {
     const char *program; /* how the user called us, for the replay command */
     unsigned worlds;
     const char *filter; /* a glob over "group.name"; NULL: all */
+    bool one_seed;      /* --seed was given */
     uint64_t seed_first;
     uint64_t seed_count;
     uint32_t jobs;      /* simulated tests at once */
