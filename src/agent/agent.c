@@ -115,7 +115,7 @@ int duress_agent_ask_blocking(struct duress_agent *agent, const struct duress_as
         return blocking_refuse(failure, (enum duress_error)error, "the call could not be begun");
     error = duress_world_run_until(agent->world, blocking_done, &blocking, DURESS_TIME_NEVER);
     if (!blocking.ended) {
-        duress__call_drop(call);
+        duress_call_drop(call);
         if (error == DURESS_E_INVALID)
             return blocking_refuse(failure, DURESS_E_INVALID, "a blocking call inside a callback of its own world");
         return blocking_refuse(failure, error == DURESS_OK ? DURESS_E_END : (enum duress_error)error,

@@ -487,7 +487,7 @@ static void root_free_later(void *context)
     root_free(((struct duress_call *)context)->root);
 }
 
-void duress__call_drop(struct duress_call *call)
+void duress_call_drop(struct duress_call *call)
 {
     struct duress_call_root *root = call->root;
     DURESS_ASSERT(call->parent == NULL);
@@ -531,6 +531,10 @@ const char *duress_call_stage_text(const struct duress_call *call)
         return "while the agent was working";
     case DURESS_ORIGIN_RETRY:
         return "while waiting for the next attempt";
+    case DURESS_ORIGIN_CACHE:
+        return "while waiting for the call that equal ones share";
+    case DURESS_ORIGIN_BATCH:
+        return "while waiting for the batch";
     case DURESS_ORIGIN_NONE:
     case DURESS_ORIGIN_CALLER:
     case DURESS_ORIGIN_PEER:

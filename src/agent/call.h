@@ -10,10 +10,6 @@
 DURESS_MUST_CHECK int duress__call_root_begin(struct duress_agent *agent, const struct duress_ask *ask,
                                               struct duress_call **call);
 
-/* Gives a root up and frees it: what runs below stops at once, and on_end does not come. For owners that go away
- * themselves. */
-void duress__call_drop(struct duress_call *call);
-
 /* Cancels all calls of users that |agent| has in flight. */
 void duress__agent_cancel_roots(struct duress_agent *agent);
 

@@ -120,7 +120,7 @@ void duress__server_requests_cancel(struct server_connection *connection)
         request_free(request);
         connection->server->counts.cancelled++;
         if (call != NULL)
-            duress__call_drop(call);
+            duress_call_drop(call);
     }
 }
 

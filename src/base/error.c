@@ -101,6 +101,10 @@ const char *duress_origin_name(enum duress_origin origin)
         return "bulkhead";
     case DURESS_ORIGIN_COMPOSITION:
         return "composition";
+    case DURESS_ORIGIN_CACHE:
+        return "cache";
+    case DURESS_ORIGIN_BATCH:
+        return "batch";
     }
     return "unknown";
 }

@@ -86,9 +86,9 @@ static void a_failure_is_filled_whole(void **state)
 static void origins_have_different_names(void **state)
 {
     (void)state;
-    for (int a = DURESS_ORIGIN_NONE; a <= DURESS_ORIGIN_COMPOSITION; a++) {
+    for (int a = DURESS_ORIGIN_NONE; a <= DURESS_ORIGIN_BATCH; a++) {
         assert_string_not_equal(duress_origin_name((enum duress_origin)a), "unknown");
-        for (int b = a + 1; b <= DURESS_ORIGIN_COMPOSITION; b++)
+        for (int b = a + 1; b <= DURESS_ORIGIN_BATCH; b++)
             assert_string_not_equal(duress_origin_name((enum duress_origin)a),
                                     duress_origin_name((enum duress_origin)b));
     }

@@ -111,6 +111,11 @@ DURESS_API void duress_call_abandon(struct duress_call *child);
 /* The same because a limit passed: sets |expired| on all calls from |child| downwards. */
 DURESS_API void duress_call_expire(struct duress_call *child);
 
+/* Gives up a call that duress_agent_ask() began and whose on_end has not come: what runs below stops at once, on_end
+ * does not come, and |call| must not be touched afterwards. For agents whose calls below are no single caller's, as a
+ * cache's or a batch's, and for owners that go away themselves. */
+DURESS_API void duress_call_drop(struct duress_call *call);
+
 /* Whether |call| has neither ended nor been given up: to be asked after duress_call_emit(), whose receiver may have
  * cancelled. Only in the callback in which it was emitted; afterwards cancel() has told. */
 DURESS_API bool duress_call_is_live(const struct duress_call *call);
