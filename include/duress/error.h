@@ -52,7 +52,8 @@ extern "C" {
     X(27, CLOSED, "already closed", 0, 0, 0)                                                                           \
     X(28, TOO_LARGE, "larger than the limit", 0, 0, 0)                                                                 \
     X(29, SYSTEM, "unexpected error of the operating system", 0, 0, 0)                                                 \
-    X(30, UNTRUSTED, "the peer's certificate is not trusted", 0, 1, 0)
+    X(30, UNTRUSTED, "the peer's certificate is not trusted", 0, 1, 0)                                                 \
+    X(31, NO_QUORUM, "too few replies agree", 1, 1, 1)
 
 enum duress_error {
     DURESS_OK = 0,
@@ -62,7 +63,7 @@ enum duress_error {
 };
 
 /* One more than the largest number above: sizes tables and masks indexed by -code. */
-#define DURESS_ERROR_NUMBER_END 31
+#define DURESS_ERROR_NUMBER_END 32
 
 /* Where a failure arose. */
 enum duress_origin {

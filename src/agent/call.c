@@ -37,7 +37,8 @@ struct duress_call_root {
     struct duress_call_root *next; /* of the agent's */
     struct duress_call_root **link;
     uint32_t starting_count; /* process() of so many of its calls is on the stack */
-    uint32_t emitting_count; /* so many chunks are on their way up */
+    uint32_t emitting_count; /* so many chunks are on their way up, or calls held */
+    uint32_t call_count;     /* ever begun */
 };
 
 static size_t arena_round(size_t bytes)
@@ -298,6 +299,29 @@ bool duress_call_is_live(const struct duress_call *call)
     return call->phase == CALL_STARTING || call->phase == CALL_RUNNING;
 }
 
+void duress_call_hold(struct duress_call *call)
+{
+    call->root->emitting_count++;
+}
+
+bool duress_call_let_go(struct duress_call *call)
+{
+    call->root->emitting_count--;
+    return duress_call_is_live(call);
+}
+
+const struct duress_failure *duress_call_keep_failure(struct duress_call *child, const struct duress_result *result)
+{
+    if (result->failure != child->failure)
+        *child->failure = *result->failure;
+    return child->failure;
+}
+
+struct duress_call *duress_call_top(const struct duress_call *call)
+{
+    return call->root->call;
+}
+
 /* --- begins --- */
 
 /* A call in the arena of |root|, counted and not started. */
@@ -328,7 +352,21 @@ static struct duress_call *call_new(struct duress_call_root *root, struct duress
     if (call_owns_request(call))
         duress_message_ref(call->request);
     call->agent->in_flight_count++;
+    call->depth = parent == NULL ? 1 : parent->depth + 1;
+    root->call_count++;
     return call;
+}
+
+/* One that is told that it went too far; false where it did not. */
+static bool call_refuse(struct duress_call *call, bool too_far, const char *what, unsigned limit)
+{
+    if (!too_far)
+        return false;
+    struct duress_failure failure;
+    duress_failure_set(&failure, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s %u: does an agent ask itself?", what,
+                       limit);
+    duress_call_fail(call, &failure);
+    return true;
 }
 
 static void call_start(struct duress_call *call)
@@ -357,7 +395,10 @@ int duress_call_begin(struct duress_call *parent, const struct duress_child *chi
     parent->child_count++;
     if (call != NULL)
         *call = made;
-    call_start(made);
+    if (!call_refuse(made, made->depth > DURESS_CALL_DEPTH_MAX, "calls nested deeper than", DURESS_CALL_DEPTH_MAX) &&
+        !call_refuse(made, parent->root->call_count > DURESS_CALL_TREE_MAX, "more calls below one than",
+                     DURESS_CALL_TREE_MAX))
+        call_start(made);
     return DURESS_OK;
 }
 
@@ -418,8 +459,13 @@ int duress__call_root_begin(struct duress_agent *agent, const struct duress_ask 
         duress_call_fail(made, &late);
         return DURESS_OK;
     }
+    if (call_refuse(made, agent->asking_count >= DURESS_CALL_DEPTH_MAX, "calls nested deeper than",
+                    DURESS_CALL_DEPTH_MAX))
+        return DURESS_OK;
     duress_world_arm(agent->world, &root->deadline, made->deadline_ns);
+    agent->asking_count++;
     call_start(made);
+    agent->asking_count--;
     return DURESS_OK;
 }
 

@@ -51,7 +51,9 @@ struct duress_ask {
     void *context;
 };
 
-/* Asks |agent|. *call (may be NULL) is valid until on_end is called. DURESS_E_INVALID (NULL agent, request or on_end),
+/* Asks |agent|. *call (may be NULL) is valid until on_end is called. An agent whose own function asks that agent again,
+ * or one that leads back to it, is bounded only where all of it happens at once (duress/agent/implement.h); give such
+ * calls a deadline. DURESS_E_INVALID (NULL agent, request or on_end),
  * DURESS_E_NO_MEMORY: then there is no call and no callback. */
 DURESS_API DURESS_MUST_CHECK int duress_agent_ask(struct duress_agent *agent, const struct duress_ask *ask,
                                                   struct duress_call **call);

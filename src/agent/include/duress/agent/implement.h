@@ -36,6 +36,12 @@ struct duress_agent_ops {
 
 #define DURESS_AGENT_NAME_BYTES_MAX 64
 
+/* Calls nest no deeper than this, counting the user's own, and one call of a user has no more calls below it: an agent
+ * that asks itself, by itself or through others, fails with DURESS_E_INVALID before stack or memory are spent. So does,
+ * at the same depth, an agent that begins new calls of users to itself from inside its own process(). */
+#define DURESS_CALL_DEPTH_MAX 64
+#define DURESS_CALL_TREE_MAX 65536
+
 /* Embedded first in the implementation's struct. */
 struct duress_agent {
     const struct duress_agent_ops *ops;
@@ -44,6 +50,7 @@ struct duress_agent {
     size_t references;
     size_t in_flight_count;
     struct duress_call_root *roots; /* private: calls of users in flight */
+    uint32_t asking_count;          /* private: calls of users that are inside process() */
     char name[DURESS_AGENT_NAME_BYTES_MAX];
 };
 
@@ -72,6 +79,7 @@ struct duress_call {
     uint64_t started_ns;
     uint64_t ended_ns;
     uint32_t child_count; /* children that have neither ended nor been abandoned */
+    uint32_t depth;       /* 1: the user's own */
     uint8_t phase;
     bool chunk_lost; /* memory was out for a chunk that had to wait */
     int error;
@@ -101,6 +109,8 @@ struct duress_child {
 };
 
 /* Begins a call of |child|->agent as part of |parent|. DURESS_E_NO_MEMORY: there is no child, nothing is called back.
+ * Beyond DURESS_CALL_DEPTH_MAX or DURESS_CALL_TREE_MAX the child ends with DURESS_E_INVALID, and its agent is not
+ * asked.
  */
 DURESS_API DURESS_MUST_CHECK int duress_call_begin(struct duress_call *parent, const struct duress_child *child,
                                                    struct duress_call **call);
@@ -128,6 +138,19 @@ DURESS_API void duress_call_fail(struct duress_call *call, const struct duress_f
 
 /* Ends |call| as |result| of its child says. */
 DURESS_API void duress_call_pass(struct duress_call *call, const struct duress_result *result);
+
+/* Keeps how |child| ended beyond its end callback, for as long as the user's call lives. Cannot fail. |result| is a
+ * failure; to be called in the callback, once. */
+DURESS_API const struct duress_failure *duress_call_keep_failure(struct duress_call *child,
+                                                                 const struct duress_result *result);
+
+/* Around code of a user's that |call|'s agent runs in the middle of its work, and that may cancel the call: between the
+ * two its memory stays. The second says, as duress_call_is_live(), whether to go on with it. */
+DURESS_API void duress_call_hold(struct duress_call *call);
+DURESS_API DURESS_MUST_CHECK bool duress_call_let_go(struct duress_call *call);
+
+/* The user's call of which |call| is a part: what duress_agent_ask() gave. */
+DURESS_API struct duress_call *duress_call_top(const struct duress_call *call);
 
 /* Hands one chunk up, of which references are taken where it has to wait. Nothing where no chunks are asked for. */
 DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message *chunk);
