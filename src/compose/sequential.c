@@ -1,47 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <duress/compose/sequential.h>
 
-#include <stdio.h>
-
-#include <duress/agent/implement.h>
-
-struct sequential {
-    struct duress_agent agent;
-    size_t count;
-    struct duress_agent *steps[];
-};
+#include "composition.h"
 
 struct sequential_call {
     struct duress_call *child;
-    size_t step; /* that runs, from 0 */
+    struct duress_part *parts; /* NULL: nobody wants a report */
+    size_t step;               /* that runs, from 0 */
 };
 
 static void step_begin(struct duress_call *call, struct duress_message *request);
 
+static struct duress_part *step_part(const struct sequential_call *state)
+{
+    return state->parts != NULL ? &state->parts[state->step] : NULL;
+}
+
 static void step_fail(struct duress_call *call, const struct duress_failure *cause)
 {
-    const struct sequential *sequential = (const struct sequential *)call->agent;
+    const struct composition *composition = (const struct composition *)call->agent;
     const struct sequential_call *state = call->state;
-    struct duress_failure failure = *cause;
+    struct duress_failure failure;
+    duress__failure_wrap(&failure, cause, "step %zu (%.40s)", state->step + 1, composition->agents[state->step]->name);
     failure.ambiguous = failure.ambiguous || state->step > 0;
-    (void)snprintf(failure.detail, sizeof failure.detail, "step %zu (%.40s): %.90s", state->step + 1,
-                   duress_agent_name(sequential->steps[state->step]), cause->detail);
-    duress_call_fail(call, &failure);
+    duress__composition_fail(call, state->parts, state->step, &failure);
 }
 
 static void step_ended(void *context, struct duress_call *child, const struct duress_result *result)
 {
-    (void)child;
     struct duress_call *call = context;
-    const struct sequential *sequential = (const struct sequential *)call->agent;
+    const struct composition *composition = (const struct composition *)call->agent;
     struct sequential_call *state = call->state;
     state->child = NULL;
+    duress__part_end(step_part(state), child, result);
     if (result->error != DURESS_OK) {
         step_fail(call, result->failure);
         return;
     }
-    if (state->step + 1 == sequential->count) {
-        duress_call_pass(call, result);
+    if (state->step + 1 == composition->count) {
+        struct duress_result passed = *result;
+        duress__composition_end(call, state->parts, state->step, &passed);
         return;
     }
     state->step++;
@@ -50,89 +48,64 @@ static void step_ended(void *context, struct duress_call *child, const struct du
 
 static void step_begin(struct duress_call *call, struct duress_message *request)
 {
-    const struct sequential *sequential = (const struct sequential *)call->agent;
+    const struct composition *composition = (const struct composition *)call->agent;
     struct sequential_call *state = call->state;
     struct duress_child child = {
-        .agent = sequential->steps[state->step],
+        .agent = composition->agents[state->step],
         .request = request,
-        .whole = state->step + 1 < sequential->count,
+        .whole = state->step + 1 < composition->count,
         .on_end = step_ended,
         .context = call,
     };
-    if (duress_call_begin(call, &child, &state->child) == DURESS_OK)
+    if (duress_call_begin(call, &child, &state->child) == DURESS_OK) {
+        duress__part_begin(step_part(state), state->child);
         return;
-    struct duress_failure failure;
-    duress_failure_set(&failure, DURESS_E_NO_MEMORY, DURESS_ORIGIN_COMPOSITION, "no memory for the call");
-    step_fail(call, &failure);
+    }
+    state->child = NULL;
+    duress__part_fail_memory(step_part(state), duress_world_now_ns(composition->base.world));
+    step_fail(call, &duress__no_memory);
 }
 
 static void sequential_process(struct duress_agent *agent, struct duress_call *call)
 {
-    (void)agent;
-    call->state = duress_call_allocate(call, sizeof(struct sequential_call));
-    if (call->state == NULL) {
-        struct duress_failure failure;
-        duress_failure_set(&failure, DURESS_E_NO_MEMORY, DURESS_ORIGIN_COMPOSITION, "no memory for the call");
-        duress_call_fail(call, &failure);
+    const struct composition *composition = (const struct composition *)agent;
+    struct sequential_call *state = duress_call_allocate(call, sizeof *state);
+    call->state = state;
+    struct duress_part *parts = state != NULL && composition->on_report != NULL ? duress__parts_new(call) : NULL;
+    if (state == NULL || (composition->on_report != NULL && parts == NULL)) {
+        duress_call_fail(call, &duress__no_memory);
         return;
     }
-    *(struct sequential_call *)call->state = (struct sequential_call){0};
+    *state = (struct sequential_call){.parts = parts};
     step_begin(call, call->request);
 }
 
 static void sequential_cancel(struct duress_agent *agent, struct duress_call *call)
 {
-    (void)agent;
-    const struct sequential_call *state = call->state;
+    struct sequential_call *state = call->state;
     if (state->child != NULL)
         duress_call_abandon(state->child);
-}
-
-static void sequential_free(struct duress_agent *agent)
-{
-    struct sequential *sequential = (struct sequential *)agent;
-    for (size_t i = 0; i < sequential->count; i++)
-        duress_agent_unref(sequential->steps[i]);
-    duress_release(agent->allocator, sequential);
-}
-
-static int invalid(struct duress_failure *why, const char *text)
-{
-    if (why != NULL)
-        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s", text);
-    return DURESS_E_INVALID;
-}
-
-static int steps_check(struct duress_agent *const *steps, size_t count, struct duress_failure *why)
-{
-    if (steps == NULL || count == 0 || count > DURESS_SEQUENTIAL_STEPS_MAX)
-        return invalid(why, "count: 1 to 1024 steps allowed");
-    for (size_t i = 0; i < count; i++) {
-        if (steps[i] == NULL)
-            return invalid(why, "steps: NULL given, agents allowed");
-        if (duress_agent_world(steps[i]) != duress_agent_world(steps[0]))
-            return invalid(why, "steps: agents of different worlds given, of one world allowed");
-    }
-    return DURESS_OK;
+    duress__parts_release(state->parts, ((struct composition *)agent)->count);
 }
 
 int duress_sequential_new(const char *name, struct duress_agent *const *steps, size_t count,
-                          struct duress_agent **agent, struct duress_failure *why)
+                          const struct duress_sequential_options *options, struct duress_agent **sequential,
+                          struct duress_failure *why)
 {
-    static const struct duress_agent_ops ops = {sequential_process, sequential_cancel, sequential_free};
-    if (agent == NULL)
-        return invalid(why, "sequential: NULL given");
-    int error = steps_check(steps, count, why);
+    static const struct duress_agent_ops ops = {sequential_process, sequential_cancel, duress__composition_free};
+    if (sequential == NULL)
+        return duress__composition_refuse(why, "sequential: NULL given, must be a pointer");
+    int error = duress__composition_check("steps", steps, count, why);
     if (error != DURESS_OK)
         return error;
-    const struct duress_allocator *allocator = duress_world_allocator(duress_agent_world(steps[0]));
-    struct sequential *made = duress_allocate_zeroed(allocator, 1, sizeof *made + count * sizeof made->steps[0]);
+    struct composition *made = duress__composition_new(sizeof(struct composition), &ops,
+                                                       name != NULL ? name : "sequential", steps, count, why);
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
-    duress_agent_init(&made->agent, &ops, duress_agent_world(steps[0]), allocator, name != NULL ? name : "sequential");
-    made->count = count;
-    for (size_t i = 0; i < count; i++)
-        made->steps[i] = duress_agent_ref(steps[i]);
-    *agent = &made->agent;
+    if (options != NULL) {
+        made->on_report = options->on_report;
+        made->context = options->context;
+    }
+    *sequential = &made->base;
     return DURESS_OK;
 }

@@ -334,8 +334,8 @@ static void bad_options_are_refused_by_name(void **state)
         {{.multiplier_milli = 1000001}, "retry.multiplier_milli: 1000001 given, allowed 1000 to 1000000"},
         {{.jitter = (enum duress_jitter)4}, "retry.jitter: 4 given, allowed 0 to 3"},
         {{.retryable_mask = UINT64_C(1) << DURESS_ERROR_NUMBER_END},
-         "retry.retryable_mask: 2147483648 given, allowed 2 to 2147483646"},
-        {{.retryable_mask = 1}, "retry.retryable_mask: 1 given, allowed 2 to 2147483646"},
+         "retry.retryable_mask: 4294967296 given, allowed 2 to 4294967294"},
+        {{.retryable_mask = 1}, "retry.retryable_mask: 1 given, allowed 2 to 4294967294"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct duress_retry_options options = {.attempts_max = 77};
