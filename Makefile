@@ -85,7 +85,9 @@ release debug: ## build only
 install: ## install below DESTDIR and prefix (/usr/local)
 	@scripts/deps.sh
 	@DURESS_CMAKE='-DCMAKE_INSTALL_PREFIX=$(prefix)' scripts/build.sh release
-	@DESTDIR='$(DESTDIR)' exec cmake --install build/release
+	@DESTDIR='$(DESTDIR)' cmake --install build/release
+	@# The loader finds what is new in /usr/local/lib only after this; a staged or a user's own prefix needs none.
+	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" -ne 0 ] || PATH="$$PATH:/usr/sbin:/sbin" ldconfig
 
 .PHONY: clean
 clean: ## remove build/
