@@ -581,12 +581,13 @@ const char *duress_call_stage_text(const struct duress_call *call)
         return "while waiting for the call that equal ones share";
     case DURESS_ORIGIN_BATCH:
         return "while waiting for the batch";
+    case DURESS_ORIGIN_LIMITER:
+        return "while waiting for the rate limiter";
     case DURESS_ORIGIN_NONE:
     case DURESS_ORIGIN_CALLER:
     case DURESS_ORIGIN_PEER:
     case DURESS_ORIGIN_TIMEOUT:
     case DURESS_ORIGIN_BREAKER:
-    case DURESS_ORIGIN_LIMITER:
     case DURESS_ORIGIN_BULKHEAD:
     case DURESS_ORIGIN_COMPOSITION:
         break;

@@ -9,7 +9,8 @@
  * virtual scheduling of the generic cell rate algorithm (ITU-T I.371, annex A) there is no refill: one number says up
  * to where the stream of tokens is spent, and the clock says up to where it has come in. Both count in ticks, of which
  * a token has ticks_per_token and a nanosecond brings ticks_per_ns, whole numbers whatever the rate: 3 tokens a second
- * are 3 ticks a nanosecond and 10^9 ticks a token. So nothing is rounded, and nothing drifts.
+ * are 3 ticks a nanosecond and 10^9 ticks a token. So nothing is rounded, and nothing drifts. (Who takes all of a full
+ * bucket at each instant told, which is a whole nanosecond, loses what has come in beyond it: leave room for one more.)
  *
  * Ticks wrap at 2^64 (for 10 a second after 584 years, for 999,983 a second after five hours), which nobody notices: a
  * second number, the latest instant at which tokens were taken, tells a bucket that has been idle for longer than half
