@@ -564,35 +564,20 @@ void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage)
 
 const char *duress_call_stage_text(const struct duress_call *call)
 {
-    switch (call->stage) {
-    case DURESS_ORIGIN_NAME:
-        return "while looking up the name";
-    case DURESS_ORIGIN_CONNECT:
-        return "while connecting";
-    case DURESS_ORIGIN_SEND:
-        return "while sending the request";
-    case DURESS_ORIGIN_RECEIVE:
-        return "while waiting for the reply";
-    case DURESS_ORIGIN_AGENT:
-        return "while the agent was working";
-    case DURESS_ORIGIN_RETRY:
-        return "while waiting for the next attempt";
-    case DURESS_ORIGIN_CACHE:
-        return "while waiting for the call that equal ones share";
-    case DURESS_ORIGIN_BATCH:
-        return "while waiting for the batch";
-    case DURESS_ORIGIN_LIMITER:
-        return "while waiting for the rate limiter";
-    case DURESS_ORIGIN_NONE:
-    case DURESS_ORIGIN_CALLER:
-    case DURESS_ORIGIN_PEER:
-    case DURESS_ORIGIN_TIMEOUT:
-    case DURESS_ORIGIN_BREAKER:
-    case DURESS_ORIGIN_BULKHEAD:
-    case DURESS_ORIGIN_COMPOSITION:
-        break;
-    }
-    return "while waiting";
+    static const char *const texts[] = {
+        [DURESS_ORIGIN_NAME] = "while looking up the name",
+        [DURESS_ORIGIN_CONNECT] = "while connecting",
+        [DURESS_ORIGIN_SEND] = "while sending the request",
+        [DURESS_ORIGIN_RECEIVE] = "while waiting for the reply",
+        [DURESS_ORIGIN_AGENT] = "while the agent was working",
+        [DURESS_ORIGIN_RETRY] = "while waiting for the next attempt",
+        [DURESS_ORIGIN_CACHE] = "while waiting for the call that equal ones share",
+        [DURESS_ORIGIN_BATCH] = "while waiting for the batch",
+        [DURESS_ORIGIN_LIMITER] = "while waiting for the rate limiter",
+    };
+    size_t stage = (size_t)call->stage;
+    bool known = stage < sizeof texts / sizeof texts[0] && texts[stage] != NULL;
+    return known ? texts[stage] : "while waiting";
 }
 
 uint64_t duress_call_started_ns(const struct duress_call *call)
