@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <duress/wire/utf8.h>
+
 #define ID_PURPOSE UINT64_C(0x64757265737369) /* the ids' prefix among the world's random streams */
 
 #define CONNECT_TIMEOUT_NS_DEFAULT (10 * DURESS_S)
@@ -206,6 +208,11 @@ static int options_check(const struct duress_remote_options *options, struct end
         if (why != NULL)
             duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "endpoint: \"%.64s\": %s",
                                options->endpoint != NULL ? options->endpoint : "", reason);
+        return DURESS_E_INVALID;
+    }
+    if (!duress_utf8_is_valid(duress_slice_text(options->agent_name))) {
+        if (why != NULL)
+            duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "agent_name: must be UTF-8");
         return DURESS_E_INVALID;
     }
     if (options->connections_max > CONNECTIONS_MAX)

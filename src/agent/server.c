@@ -63,18 +63,19 @@ static int option_refuse(struct duress_failure *why, const char *field, uint64_t
     return DURESS_E_INVALID;
 }
 
+static int server_refuse(struct duress_failure *why, enum duress_error code, const char *detail)
+{
+    if (why != NULL)
+        duress_failure_set(why, code, DURESS_ORIGIN_CALLER, "%s", detail);
+    return code;
+}
+
 static int options_check(const struct duress_server_options *options, struct duress_failure *why)
 {
-    if (options == NULL || options->world == NULL || options->agent == NULL) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "world and agent: must be given");
-        return DURESS_E_INVALID;
-    }
-    if (duress_agent_world(options->agent) != options->world) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "agent: belongs to another world");
-        return DURESS_E_INVALID;
-    }
+    if (options == NULL || options->world == NULL || options->agent == NULL)
+        return server_refuse(why, DURESS_E_INVALID, "world and agent: must be given");
+    if (duress_agent_world(options->agent) != options->world)
+        return server_refuse(why, DURESS_E_INVALID, "agent: belongs to another world");
     if (options->connections_max > CONNECTIONS_MAX)
         return option_refuse(why, "connections_max", options->connections_max, 1, CONNECTIONS_MAX);
     if (options->in_flight_max > IN_FLIGHT_MAX)
@@ -134,12 +135,12 @@ int duress_server_new(const struct duress_server_options *options, struct duress
     if (error != DURESS_OK)
         return error;
     if (server == NULL)
-        return DURESS_E_INVALID;
+        return server_refuse(why, DURESS_E_INVALID, "server: must be given");
     const struct duress_allocator *allocator =
         options->allocator != NULL ? options->allocator : duress_world_allocator(options->world);
     struct duress_server *made = duress_allocate_zeroed(allocator, 1, sizeof *made);
     if (made == NULL)
-        return DURESS_E_NO_MEMORY;
+        return server_refuse(why, DURESS_E_NO_MEMORY, "no memory for the server");
     made->allocator = allocator;
     server_ready(made, options);
     struct duress_listen_options listen = {.address = options->address, .backlog = made->options.backlog};

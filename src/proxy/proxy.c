@@ -236,6 +236,8 @@ void duress_proxy_down(struct duress_proxy *proxy)
 
 int duress_proxy_up(struct duress_proxy *proxy)
 {
+    if (proxy == NULL)
+        return DURESS_E_INVALID;
     return proxy->up ? DURESS_OK : listener_open(proxy);
 }
 
@@ -261,6 +263,8 @@ static void silence_undo(struct duress_proxy *proxy)
 
 int duress_proxy_silence(struct duress_proxy *proxy, bool silent)
 {
+    if (proxy == NULL)
+        return DURESS_E_INVALID;
     if (!proxy->up)
         return DURESS_E_CLOSED;
     if (silent == proxy->silence.on)
@@ -283,9 +287,18 @@ int duress_proxy_silence(struct duress_proxy *proxy, bool silent)
 
 /* --- toxics --- */
 
+static int proxy_refuse(struct duress_failure *why)
+{
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "proxy: NULL given, a pointer is needed");
+    return DURESS_E_INVALID;
+}
+
 int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic *toxic, struct duress_failure *why)
 {
     struct duress_link_change change;
+    if (proxy == NULL)
+        return proxy_refuse(why);
     int error = duress__toxic_list_add(&proxy->toxics, toxic, &change, why);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);
@@ -295,6 +308,8 @@ int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic
 int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_toxic *toxic, struct duress_failure *why)
 {
     struct duress_link_change change;
+    if (proxy == NULL)
+        return proxy_refuse(why);
     int error = duress__toxic_list_update(&proxy->toxics, toxic, &change, why);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);
@@ -304,6 +319,8 @@ int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_to
 int duress_proxy_toxic_remove(struct duress_proxy *proxy, uint64_t id)
 {
     struct duress_link_change change;
+    if (proxy == NULL)
+        return DURESS_E_INVALID;
     int error = duress__toxic_list_remove(&proxy->toxics, id, &change);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);

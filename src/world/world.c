@@ -122,12 +122,16 @@ void duress_stream_want(struct duress_stream *stream, unsigned events)
 
 int duress_stream_read(struct duress_stream *stream, void *bytes, size_t capacity, size_t *count)
 {
+    if (stream == NULL)
+        return DURESS_E_INVALID;
     return stream->world->ops->stream_read(stream, bytes, capacity, count);
 }
 
 int duress_stream_write(struct duress_stream *stream, const struct duress_slice *slices, size_t slice_count,
                         size_t *count)
 {
+    if (stream == NULL)
+        return DURESS_E_INVALID;
     return stream->world->ops->stream_write(stream, slices, slice_count, count);
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <duress/agent/function.h>
+#include <duress/agent/implement.h>
 #include <duress/agent/remote.h>
 #include <duress/agent/server.h>
 #include <duress/world/live.h>
@@ -182,6 +183,106 @@ static void without_descriptors_the_call_says_so_and_a_later_one_goes_well(void 
     live_close(&live);
 }
 
+/* --- many at once --- */
+
+enum { CROWD = 9900, CROWD_WAVE = 250 }; /* a wave fits into the accept queue */
+
+struct crowd {
+    struct duress_call *held[CROWD];
+    size_t held_count;
+    size_t wanted_count;
+    size_t answered_count;
+};
+
+static void crowd_begin(void *context, struct duress_call *call)
+{
+    struct crowd *crowd = context;
+    crowd->held[crowd->held_count++] = call;
+}
+
+static void crowd_cancel(void *context, struct duress_call *call)
+{
+    (void)context;
+    (void)call;
+    fail();
+}
+
+static void crowd_ended(void *context, struct duress_call *call, const struct duress_result *result)
+{
+    struct crowd *crowd = context;
+    (void)call;
+    assert_int_equal(result->error, DURESS_OK);
+    crowd->answered_count++;
+}
+
+static bool crowd_is_held(void *context)
+{
+    const struct crowd *crowd = context;
+    return crowd->held_count == crowd->wanted_count;
+}
+
+static bool crowd_is_answered(void *context)
+{
+    const struct crowd *crowd = context;
+    return crowd->answered_count == crowd->wanted_count;
+}
+
+static void crowd_await(struct live *live, duress_done_fn done, struct crowd *crowd)
+{
+    uint64_t deadline_ns = duress_world_now_ns(live->world) + 60 * DURESS_S;
+    assert_int_equal(duress_world_run_until(live->world, done, crowd, deadline_ns), DURESS_OK);
+}
+
+static void crowd_ask(struct live *live, struct duress_agent *agent, struct crowd *crowd, size_t count)
+{
+    struct duress_message *request = NULL;
+    assert_int_equal(duress_message_text("hold the line", &request), DURESS_OK);
+    struct duress_ask ask = {.request = request, .on_end = crowd_ended, .context = crowd};
+    while (crowd->wanted_count < count) {
+        for (size_t i = 0; i < CROWD_WAVE && crowd->wanted_count < count; i++, crowd->wanted_count++)
+            assert_int_equal(duress_agent_ask(agent, &ask, NULL), DURESS_OK);
+        crowd_await(live, crowd_is_held, crowd);
+    }
+    duress_message_unref(request);
+}
+
+/* Each call has a connection of its own, and none is answered before all have arrived. */
+static void thousands_of_connections_are_served_at_once(void **state)
+{
+    static struct crowd crowd;
+    struct live live = {.world = NULL};
+    char endpoint[64];
+    struct rlimit before;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit raised = {.rlim_cur = before.rlim_max, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &raised), 0);
+    size_t count = (size_t)((raised.rlim_max - 100) / 2); /* both ends are in this process */
+    count = count > CROWD ? CROWD : count;
+    assert_int_equal(duress_world_live_new(NULL, &live.world), DURESS_OK);
+    assert_int_equal(duress_function_async_new(live.world, "crowd", crowd_begin, crowd_cancel, &crowd, &live.echo),
+                     DURESS_OK);
+    struct duress_server_options serve = {
+        .world = live.world, .agent = live.echo, .address = duress_address_loopback(0)};
+    assert_int_equal(duress_server_new(&serve, &live.server, NULL), DURESS_OK);
+    (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", duress_server_address(live.server).port);
+    struct duress_remote_options reach = {
+        .world = live.world, .endpoint = endpoint, .connections_max = CROWD, .idle_timeout_ns = DURESS_TIME_NEVER};
+    struct duress_agent *agent = NULL;
+    assert_int_equal(duress_remote_new(&reach, &agent, NULL), DURESS_OK);
+    crowd_ask(&live, agent, &crowd, count);
+    assert_int_equal(duress_remote_counts(agent).connections_open, count);
+    assert_int_equal(duress_server_counts(live.server).connections_open, count);
+    assert_int_equal(crowd.answered_count, 0);
+    for (size_t i = 0; i < count; i++)
+        duress_call_reply(crowd.held[i], crowd.held[i]->request);
+    crowd_await(&live, crowd_is_answered, &crowd);
+    assert_int_equal(duress_server_counts(live.server).replied, count);
+    duress_agent_unref(agent);
+    live_close(&live);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_closed_port_is_refused),
         cmocka_unit_test(a_server_that_was_restarted_between_blocking_asks_is_found_again),
         cmocka_unit_test(without_descriptors_the_call_says_so_and_a_later_one_goes_well),
+        cmocka_unit_test(thousands_of_connections_are_served_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -468,6 +468,11 @@ static void bad_options_are_refused_with_the_field_and_the_range(void **state)
     assert_int_equal(duress_remote_new(NULL, NULL, NULL), DURESS_E_INVALID);
     struct duress_failure why;
     struct duress_remote_options good = {.world = rig->client, .endpoint = "tcp://127.0.0.1:1"};
+    struct duress_remote_options unsendable = good;
+    struct duress_agent *agent = NULL;
+    unsendable.agent_name = "caf\xe9";
+    assert_int_equal(duress_remote_new(&unsendable, &agent, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "agent_name: must be UTF-8");
     assert_int_equal(duress_remote_new(&good, NULL, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "agent: must be given");
     rig_close(rig);

@@ -488,7 +488,7 @@ static void stop_without_connections_is_done_at_once(void **state)
     rig_close(&served->rig);
 }
 
-static void a_port_in_use_is_told(void **state)
+static void what_cannot_be_served_is_told(void **state)
 {
     struct served *served = *state;
     rig_serve(&served->rig, NULL);
@@ -511,6 +511,15 @@ static void a_port_in_use_is_told(void **state)
     options.requests_max = 1000001;
     assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "requests_max: 1000001 is not from 1 to 1000000");
+    options.requests_max = 0;
+    assert_int_equal(duress_server_new(&options, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "server: must be given");
+    struct probe_heap heap;
+    probe_heap_init(&heap, 0);
+    options.allocator = &heap.allocator;
+    assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_NO_MEMORY);
+    assert_string_equal(why.detail, "no memory for the server");
+    assert_int_equal(heap.live_count, 0);
     rig_close(&served->rig);
 }
 
@@ -538,7 +547,7 @@ int main(void)
         cmocka_unit_test_setup(stop_lets_what_arrived_finish_and_accepts_nothing_new, setup),
         cmocka_unit_test_setup(stop_cuts_what_does_not_finish_by_its_deadline, setup),
         cmocka_unit_test_setup(stop_without_connections_is_done_at_once, setup),
-        cmocka_unit_test_setup(a_port_in_use_is_told, setup),
+        cmocka_unit_test_setup(what_cannot_be_served_is_told, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

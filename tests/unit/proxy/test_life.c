@@ -50,6 +50,19 @@ static void bad_options_are_refused_by_name(void **state)
     duress__loop_free(loop);
 }
 
+static void no_proxy_is_invalid(void **state)
+{
+    struct duress_toxic noop = {.id = 1, .type = DURESS_TOXIC_NOOP, .toxicity_ppm = 1000000};
+    struct duress_failure why = {0};
+    (void)state;
+    assert_int_equal(duress_proxy_toxic_add(NULL, &noop, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "proxy: NULL given, a pointer is needed");
+    assert_int_equal(duress_proxy_toxic_update(NULL, &noop, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress_proxy_toxic_remove(NULL, 1), DURESS_E_INVALID);
+    assert_int_equal(duress_proxy_up(NULL), DURESS_E_INVALID);
+    assert_int_equal(duress_proxy_silence(NULL, true), DURESS_E_INVALID);
+}
+
 static void port_in_use_is_told(void **state)
 {
     struct fixture fixture;
@@ -395,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_options_are_refused_by_name),
+        cmocka_unit_test(no_proxy_is_invalid),
         cmocka_unit_test(port_in_use_is_told),
         cmocka_unit_test(down_closes_and_refuses_and_up_listens_on_the_same_port),
         cmocka_unit_test(port_is_kept_while_down),

@@ -249,6 +249,13 @@ static void bad_names_and_options_are_refused(void **state)
     rig_close(&rig);
     static const struct duress_world_live_options bad[] = {
         {.name_servers = "not an address"},
+        {.name_servers = ""},
+        {.name_servers = "127.0.0.1,"},
+        {.name_servers = "127.0.0.1:99999"},
+        {.name_servers = "127.0.0.1:0"},
+        {.name_servers = "1.2.3"},
+        {.name_servers = "localhost:53"},
+        {.name_servers = "unix:///run/names"},
         {.name_timeout_ns = DURESS_MS - 1},
         {.name_timeout_ns = 3601 * DURESS_S},
         {.name_tries = 11},
@@ -256,6 +263,15 @@ static void bad_names_and_options_are_refused(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct duress_world *world = NULL;
         assert_int_equal(duress_world_live_new(&bad[i], &world), DURESS_E_INVALID);
+    }
+    static const struct duress_world_live_options good[] = {
+        {.name_servers = "127.0.0.1"},
+        {.name_servers = "::1,127.0.0.1:65535,[::1]:5300"},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct duress_world *world = NULL;
+        assert_int_equal(duress_world_live_new(&good[i], &world), DURESS_OK);
+        duress_world_free(world);
     }
 }
 

@@ -58,6 +58,16 @@ static void connect_needs_world_address_callback_and_place(void **state)
     duress_stream_abort(NULL);
 }
 
+static void reading_and_writing_need_a_stream(void **state)
+{
+    (void)state;
+    uint8_t byte = 0;
+    size_t count = 0;
+    struct duress_slice slice = duress_slice_bytes(&byte, 1);
+    assert_int_equal(duress_stream_read(NULL, &byte, 1, &count), DURESS_E_INVALID);
+    assert_int_equal(duress_stream_write(NULL, &slice, 1, &count), DURESS_E_INVALID);
+}
+
 static void listen_needs_world_options_callback_and_place(void **state)
 {
     struct duress_listener *listener = NULL;
@@ -96,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resolve_needs_world_name_callback_and_place),
         cmocka_unit_test(connect_needs_world_address_callback_and_place),
+        cmocka_unit_test(reading_and_writing_need_a_stream),
         cmocka_unit_test(listen_needs_world_options_callback_and_place),
         cmocka_unit_test(nothing_runs_without_a_world),
     };

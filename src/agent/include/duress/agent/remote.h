@@ -34,7 +34,7 @@ extern "C" {
 struct duress_remote_options {
     struct duress_world *world;  /* borrowed; outlives the agent */
     const char *endpoint;        /* "tcp://host:port" (the last colon splits; IPv6 in brackets) or "unix:///path" */
-    const char *agent_name;      /* sent as payload.agent_name; NULL: left out */
+    const char *agent_name;      /* sent as payload.agent_name, UTF-8; NULL: left out */
     uint64_t connect_timeout_ns; /* for name resolution and connect together; 0 = 10 s */
     uint32_t connections_max;    /* 1 … 65536; 0 = 64 */
     uint32_t in_flight_max;      /* calls on one connection at once, 1 … 1024; 0 = 1. More than 1 only for duress */

@@ -16,9 +16,10 @@ struct uv_loop_s;
 
 struct duress_world_live_options {
     const struct duress_allocator *allocator; /* borrowed, outlives the world; NULL for the default */
-    struct uv_loop_s *loop;   /* borrowed, outlives the world; the caller runs it. NULL: the world makes its own */
-    const char *name_servers; /* "127.0.0.1:5300,[::1]:53": these alone are asked, for names as they are given, without
-                                 search domains or the hosts file; NULL: the machine's configuration */
+    struct uv_loop_s *loop; /* borrowed, outlives the world; the caller runs it. NULL: the world makes its own */
+    const char
+        *name_servers;        /* "127.0.0.1:5300,[::1]:53": these alone are asked, for names as they are given, without
+                                 search domains or the hosts file; without a port: 53; NULL: the machine's configuration */
     uint64_t name_timeout_ns; /* for one try at one name server, on the average, as the wait doubles from try to try;
                                  0 = 2 s. 1 ms to 1 h */
     uint32_t name_tries;      /* of each name server; 0 = 3. At most 10. NAME_SILENT comes after name_timeout_ns *
