@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The loop's life, and how it hangs in libuv's: one poll handle on the epoll set, a check handle that makes a turn
- * after each of libuv's polls, and an idle handle that keeps libuv from blocking while there is something left to do.
- */
+ * after each of libuv's polls, an idle handle that keeps libuv from blocking while there is something left to do, and a
+ * prepare handle that looks for a while before libuv blocks. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -13,7 +14,7 @@
 
 #include "loop_private.h"
 
-enum { LOOP_HANDLES = 3 };
+enum { LOOP_HANDLES = 4 };
 
 static void poll_spoke(uv_poll_t *poll, int status, int events)
 {
@@ -26,6 +27,34 @@ static void poll_spoke(uv_poll_t *poll, int status, int events)
 static void check_spoke(uv_check_t *check)
 {
     duress__loop_turn(check->data);
+}
+
+/* --- looking busily --- */
+
+/* Asks whether libuv would be woken, until it would, or until it would have to go on by itself: what the caller has on
+ * the same loop ends the wait too, and so does the timerfd. */
+static void prepare_spoke(uv_prepare_t *prepare)
+{
+    struct duress_loop *loop = prepare->data;
+    int block_ms = uv_backend_timeout(loop->uv); /* -1: until it is woken */
+    if (block_ms == 0)
+        return;
+    uint64_t wait_ns = loop->busy_ns;
+    if (block_ms > 0 && (uint64_t)block_ms * DURESS_MS < wait_ns)
+        wait_ns = (uint64_t)block_ms * DURESS_MS;
+    uint64_t until_ns = duress_time_add(duress__loop_now_ns(loop), wait_ns);
+    struct pollfd libuv = {.fd = uv_backend_fd(loop->uv), .events = POLLIN};
+    while (poll(&libuv, 1, 0) == 0 && duress__loop_now_ns(loop) < until_ns)
+        continue;
+}
+
+void duress__loop_busy_poll(struct duress_loop *loop, uint64_t busy_ns)
+{
+    loop->busy_ns = busy_ns;
+    if (busy_ns > 0)
+        (void)uv_prepare_start(&loop->prepare, prepare_spoke);
+    else
+        (void)uv_prepare_stop(&loop->prepare);
 }
 
 /* --- making --- */
@@ -80,8 +109,9 @@ static int handles_open(struct duress_loop *loop)
         return duress__error_from_errno(-status);
     (void)uv_check_init(loop->uv, &loop->check);
     (void)uv_idle_init(loop->uv, &loop->idle);
+    (void)uv_prepare_init(loop->uv, &loop->prepare);
     loop->handles_open = LOOP_HANDLES;
-    loop->poll.data = loop->check.data = loop->idle.data = loop;
+    loop->poll.data = loop->check.data = loop->idle.data = loop->prepare.data = loop;
     (void)uv_check_start(&loop->check, check_spoke);
     status = uv_poll_start(&loop->poll, UV_READABLE, poll_spoke);
     return duress__error_from_errno(-status);
@@ -189,6 +219,7 @@ void duress__loop_free(struct duress_loop *loop)
         uv_close((uv_handle_t *)&loop->poll, handle_closed);
         uv_close((uv_handle_t *)&loop->check, handle_closed);
         uv_close((uv_handle_t *)&loop->idle, handle_closed);
+        uv_close((uv_handle_t *)&loop->prepare, handle_closed);
     }
     descriptors_close(loop); /* The poll handle has let go of the set, though its memory is still in use. */
     if (owns_uv)

@@ -126,6 +126,8 @@ static int seed_draw(uint64_t *seed)
     return got == (ssize_t)sizeof *seed ? DURESS_OK : DURESS_E_SYSTEM;
 }
 
+enum { BUSY_POLL_S_MAX = 1 };
+
 int duress_world_live_new(const struct duress_world_live_options *options, struct duress_world **world)
 {
     static const struct duress_world_live_options defaults = {.allocator = NULL};
@@ -133,6 +135,8 @@ int duress_world_live_new(const struct duress_world_live_options *options, struc
         return DURESS_E_INVALID;
     if (options == NULL)
         options = &defaults;
+    if (options->busy_poll_ns > BUSY_POLL_S_MAX * DURESS_S)
+        return DURESS_E_INVALID;
     struct live_world *made = duress_allocate_zeroed(options->allocator, 1, sizeof *made);
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
@@ -147,6 +151,7 @@ int duress_world_live_new(const struct duress_world_live_options *options, struc
         live_free(&made->base);
         return error;
     }
+    duress__loop_busy_poll(made->loop, options->busy_poll_ns);
     *world = &made->base;
     return DURESS_OK;
 }

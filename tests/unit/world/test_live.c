@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <uv.h>
@@ -338,6 +339,32 @@ static void a_seed_makes_its_chance_repeat(void **state)
     duress_world_free(drawn);
 }
 
+static void a_busy_world_does_not_block_for_what_comes_soon(void **state)
+{
+    (void)state;
+    struct duress_world *refused = NULL;
+    struct duress_world_live_options options = {.busy_poll_ns = DURESS_S + 1};
+    assert_int_equal(duress_world_live_new(&options, &refused), DURESS_E_INVALID);
+    assert_null(refused);
+    options.busy_poll_ns = DURESS_S;
+    struct duress_world *world = world_open(&options);
+    long blocks = 1;
+    for (unsigned attempt = 0; blocks > 0 && attempt < 20; attempt++) { /* a page fault may block too */
+        struct rusage before;
+        struct rusage after;
+        unsigned fired = 0;
+        struct duress_timer timer;
+        duress_timer_init(&timer, count_up, &fired);
+        duress_world_arm(world, &timer, duress_world_now_ns(world) + 3 * DURESS_MS);
+        assert_int_equal(getrusage(RUSAGE_THREAD, &before), 0);
+        world_await(world, is_counted, &fired);
+        assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
+        blocks = after.ru_nvcsw - before.ru_nvcsw;
+    }
+    assert_int_equal(blocks, 0);
+    duress_world_free(world);
+}
+
 /* --- blocks --- */
 
 static void blocks_are_kept_up_to_a_maximum(void **state)
@@ -379,6 +406,7 @@ int main(void)
         cmocka_unit_test(writing_to_nobody_raises_no_signal),
         cmocka_unit_test(the_clocks_are_the_machines),
         cmocka_unit_test(a_seed_makes_its_chance_repeat),
+        cmocka_unit_test(a_busy_world_does_not_block_for_what_comes_soon),
         cmocka_unit_test(blocks_are_kept_up_to_a_maximum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

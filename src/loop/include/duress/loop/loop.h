@@ -38,6 +38,10 @@ DURESS_MUST_CHECK int duress__loop_new(const struct duress_allocator *allocator,
  * whatever handles others left on it are closed as well. */
 void duress__loop_free(struct duress_loop *loop);
 
+/* Before it blocks, the loop looks for up to |busy_ns| whether something has come, again and again; 0, as at first: it
+ * blocks at once. What wakes it is the same; only that nobody has to wake a sleeping processor. From the next turn. */
+void duress__loop_busy_poll(struct duress_loop *loop, uint64_t busy_ns);
+
 /* The libuv loop, borrowed. */
 struct uv_loop_s *duress__loop_uv(struct duress_loop *loop);
 
