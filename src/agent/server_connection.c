@@ -127,9 +127,10 @@ static bool connection_may_read(const struct server_connection *connection)
            duress_buffer_length(&connection->out) < connection->server->options.write_bytes_max;
 }
 
+/* One that takes no more requests is read on, to hear its end: who closes has given up what is still at work. */
 static void connection_want(struct server_connection *connection)
 {
-    bool read = connection->phase == SERVER_CONNECTION_LINGERING || connection_may_read(connection);
+    bool read = connection->phase != SERVER_CONNECTION_OPEN || connection_may_read(connection);
     unsigned events = (read ? DURESS_STREAM_READABLE : 0u) |
                       (duress_buffer_length(&connection->out) > 0 ? DURESS_STREAM_WRITABLE : 0u);
     if (connection->wanted == events)
@@ -168,7 +169,7 @@ static void connection_feed(struct server_connection *connection, struct duress_
 
 static void connection_received(struct server_connection *connection, struct duress_slice input)
 {
-    if (connection->phase == SERVER_CONNECTION_LINGERING)
+    if (connection->phase != SERVER_CONNECTION_OPEN)
         return;
     connection->active_ns = duress_world_now_ns(connection->server->options.world);
     connection_feed(connection, &input);

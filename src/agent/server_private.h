@@ -24,7 +24,7 @@ enum {
 
 enum server_connection_phase {
     SERVER_CONNECTION_OPEN = 1,
-    SERVER_CONNECTION_DRAINING,  /* reads no more; closes when all it owes is written */
+    SERVER_CONNECTION_DRAINING,  /* takes no more requests; closes when all it owes is written */
     SERVER_CONNECTION_LINGERING, /* FIN sent; drops what still comes, lest an RST overtake the last reply */
     SERVER_CONNECTION_CLOSED,    /* its memory is still looked at by a callback */
 };
@@ -94,7 +94,7 @@ void duress__server_release(struct duress_server *server);
 void duress__server_accept(void *context, struct duress_stream *stream);
 /* Cancels what the peer had asked, and closes: with FIN, or with RST where |reset|. */
 void duress__server_connection_close(struct server_connection *connection, bool reset);
-/* Reads no more, finishes what runs, and closes. */
+/* Takes no more requests, finishes what runs, and closes. */
 void duress__server_connection_drain(struct server_connection *connection);
 /* Asks for a turn, in which replies leave and reading goes on. */
 void duress__server_connection_want_turn(struct server_connection *connection);

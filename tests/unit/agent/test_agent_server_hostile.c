@@ -83,6 +83,50 @@ static void requests_before_the_bad_one_are_still_answered(void **state)
     served_close(served);
 }
 
+/* Whoever closes has given up, whatever the server was about to do with the connection. */
+static void the_end_of_a_peer_is_heard_behind_a_bad_frame(void **state)
+{
+    struct served *served = *state;
+    served_open(served, (struct duress_server_options){.world = NULL});
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "x", "process", "never answered");
+    rig_raw_send_text(&served->peer, "bad");
+    rig_run_for(&served->rig, 10 * DURESS_MS);
+    assert_int_equal(duress_server_counts(served->rig.server).in_flight, 1);
+    rig_raw_send_request(&served->peer, "after", "process", "never looked at");
+    rig_raw_fin(&served->peer);
+    rig_run_for(&served->rig, 10 * DURESS_MS);
+    assert_int_equal(duress_server_counts(served->rig.server).in_flight, 0);
+    assert_int_equal(duress_server_counts(served->rig.server).cancelled, 1);
+    assert_int_equal(duress_server_counts(served->rig.server).arrivals, 1);
+    assert_int_equal(duress_server_counts(served->rig.server).connections_open, 0);
+    assert_int_equal(served->rig.service.cancelled, 1);
+    served_close(served);
+}
+
+static void note_complete(void *context, bool complete)
+{
+    *(int *)context = complete ? 1 : -1;
+}
+
+static void stop_does_not_wait_for_a_peer_that_went_away(void **state)
+{
+    struct served *served = *state;
+    int drained = 0;
+    served_open(served, (struct duress_server_options){.world = NULL});
+    served->rig.service.silent = true;
+    rig_raw_send_request(&served->peer, "x", "process", "never answered");
+    rig_run_for(&served->rig, 10 * DURESS_MS);
+    duress_server_stop(served->rig.server, DURESS_TIME_NEVER, note_complete, &drained);
+    rig_run_for(&served->rig, 10 * DURESS_MS);
+    assert_int_equal(drained, 0);
+    rig_raw_fin(&served->peer);
+    rig_run_for(&served->rig, 10 * DURESS_MS);
+    assert_int_equal(drained, 1);
+    assert_int_equal(served->rig.service.cancelled, 1);
+    served_close(served);
+}
+
 static void an_announced_length_beyond_the_limit_is_refused_at_once(void **state)
 {
     struct served *served = *state;
@@ -325,6 +369,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_cannot_be_decoded_is_answered_with_an_error_and_then_closed, setup),
         cmocka_unit_test_setup(requests_before_the_bad_one_are_still_answered, setup),
+        cmocka_unit_test_setup(the_end_of_a_peer_is_heard_behind_a_bad_frame, setup),
+        cmocka_unit_test_setup(stop_does_not_wait_for_a_peer_that_went_away, setup),
         cmocka_unit_test_setup(an_announced_length_beyond_the_limit_is_refused_at_once, setup),
         cmocka_unit_test_setup(an_announced_length_within_the_limit_is_not_believed, setup),
         cmocka_unit_test_setup(an_id_as_long_as_it_likes_costs_nothing, setup),

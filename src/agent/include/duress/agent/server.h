@@ -68,9 +68,9 @@ DURESS_API DURESS_MUST_CHECK int duress_server_new(const struct duress_server_op
 
 DURESS_API struct duress_address duress_server_address(const struct duress_server *server);
 
-/* Graceful: stops accepting and reading new requests, lets those that arrived finish and their replies leave until
+/* Graceful: stops accepting and taking new requests, lets those that arrived finish and their replies leave until
  * |deadline_ns|, then closes the connections. |drained| is called once, from the loop, when all are gone; |complete|
- * says whether every request was answered. */
+ * says whether every request was answered that its peer still waited for. */
 typedef void (*duress_drained_fn)(void *context, bool complete);
 DURESS_API void duress_server_stop(struct duress_server *server, uint64_t deadline_ns, duress_drained_fn drained,
                                    void *context);
