@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The layers in which calls share what is below them, cache and batch, alone and nested in each other around a stack: a
+ * thousand calls at once, of which a third is cancelled at random virtual instants; and memory that runs out at the
+ * n-th allocation, for every n. Each call ends exactly once, and no timer, call, byte or memory is left. */
+#include "layer_test.h"
+
+#include <string.h>
+
+#include <duress/middleware/cache.h>
+
+#include "line_batch.h"
+
+enum { CALL_COUNT = 1000, SEED_COUNT = 40, KEY_COUNT = 12 };
+
+struct crowd_call {
+    struct rig_answer answer;
+    struct crowd *crowd;
+    struct duress_timer begin;
+    struct duress_timer cancel;
+    uint64_t deadline_ns;
+    bool streaming;
+    char text[2];
+};
+
+struct crowd {
+    struct layer_test test;
+    struct duress_prng prng;
+    uint32_t ended;
+    uint32_t cancelled;
+    struct crowd_call calls[CALL_COUNT];
+};
+
+static struct crowd the_crowd;
+
+static void crowd_ended(struct rig_answer *answer, void *context)
+{
+    struct crowd_call *call = context;
+    struct crowd *crowd = call->crowd;
+    crowd->ended++;
+    crowd->cancelled += answer->error == DURESS_E_CANCELLED;
+    duress_world_disarm(crowd->test.rig.client, &call->cancel);
+    if (answer->error != DURESS_OK)
+        return;
+    /* Whoever it was shared with: the answer is that to this call's own question. */
+    size_t length = strlen(answer->text);
+    assert_int_equal(answer->text[length - 1], call->text[0]);
+    if (duress_prng_chance(&crowd->prng, 20000))
+        duress_cache_clear(crowd->test.agent);
+}
+
+static void crowd_begin(void *context)
+{
+    struct crowd_call *call = context;
+    call->answer.then = crowd_ended;
+    call->answer.then_context = call;
+    assert_int_equal(
+        rig_try_ask(call->crowd->test.agent, call->text, call->deadline_ns, true, call->streaming, &call->answer),
+        DURESS_OK);
+}
+
+static void crowd_cancel(void *context)
+{
+    struct crowd_call *call = context;
+    if (call->answer.call != NULL)
+        duress_call_cancel(call->answer.call);
+}
+
+static void random_mood(void *context, struct rig_service *service, struct duress_call *call)
+{
+    static const enum duress_error codes[] = {DURESS_E_REFUSED, DURESS_E_RESET, DURESS_E_OVERLOADED, DURESS_E_INVALID};
+    struct crowd *crowd = context;
+    (void)call;
+    uint64_t mood = duress_prng_below(&crowd->prng, 100);
+    service->at_once = mood < 10;
+    service->silent = mood >= 95;
+    service->fail_count = mood >= 10 && mood < 35;
+    service->delay_ns_max = mood < 15 ? 0 : 200 * DURESS_MS;
+    service->chunk_count = 0;
+    duress_failure_set(&service->failure, codes[mood % 4], DURESS_ORIGIN_AGENT, "mood %u", (unsigned)mood);
+}
+
+static void crowd_schedule(struct crowd *crowd)
+{
+    struct duress_world *world = crowd->test.rig.client;
+    uint64_t now_ns = rig_now_ns(&crowd->test.rig);
+    for (int i = 0; i < CALL_COUNT; i++) {
+        struct crowd_call *call = &crowd->calls[i];
+        *call = (struct crowd_call){.crowd = crowd};
+        call->text[0] = (char)('a' + duress_prng_below(&crowd->prng, KEY_COUNT));
+        uint64_t begin_ns = now_ns + duress_prng_below(&crowd->prng, 500 * DURESS_MS);
+        call->streaming = duress_prng_chance(&crowd->prng, 100000);
+        call->deadline_ns = begin_ns + duress_prng_below(&crowd->prng, 3 * DURESS_S);
+        duress_timer_init(&call->begin, crowd_begin, call);
+        duress_timer_init(&call->cancel, crowd_cancel, call);
+        duress_world_arm(world, &call->begin, begin_ns);
+        if (i % 3 == 0)
+            duress_world_arm(world, &call->cancel, begin_ns + duress_prng_below(&crowd->prng, 40 * DURESS_MS));
+    }
+}
+
+static bool crowd_is_done(void *context)
+{
+    return ((const struct crowd *)context)->ended == CALL_COUNT;
+}
+
+typedef void (*crowd_wrap_fn)(struct crowd *crowd, struct duress_agent *inner);
+
+static void wrap_cache(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_cache_layer_options options = {
+        .cache = {.ttl_ns = 20 * DURESS_MS, .stale_ns = 50 * DURESS_MS, .entries_max = 4, .waiting_max = 300},
+        .flight_limit_ns = 300 * DURESS_MS,
+    };
+    assert_int_equal(duress_with_cache(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+static void wrap_batch(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_batch_layer_options options = {
+        .batch = {.items_max = 7, .wait_ns = 5 * DURESS_MS, .queue_max = 200, .in_flight_max = 16},
+        .encode = line_batch_encode,
+        .decode = line_batch_decode,
+    };
+    assert_int_equal(duress_with_batch(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+/* Cache around batch around the stack of other layers. */
+static void wrap_all(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 20 * DURESS_MS};
+    struct duress_breaker_layer_options breaker = {
+        .breaker = {.failures_to_open = 8, .recovery_ns = 20 * DURESS_MS, .probes_max = 3}};
+    struct duress_timeout_options timeout = {.limit_ns = 150 * DURESS_MS};
+    struct duress_stack_options options = {.retry = &retry, .breaker = &breaker, .timeout = &timeout};
+    struct duress_agent *stack = NULL;
+    assert_int_equal(duress_stack_new(inner, &options, &stack, NULL), DURESS_OK);
+    wrap_batch(crowd, stack);
+    duress_agent_unref(stack);
+    struct duress_agent *batch = crowd->test.agent;
+    wrap_cache(crowd, batch);
+    duress_agent_unref(batch);
+}
+
+static uint64_t assert_cache_settled(const struct duress_agent *agent, uint64_t begun)
+{
+    struct duress_cache_layer_counts counts = duress_cache_counts(agent);
+    assert_balanced(counts.calls);
+    assert_int_equal(counts.calls.begun, begun);
+    assert_int_equal(counts.calls.in_flight, 0);
+    assert_int_equal(counts.cache.flights, 0);
+    assert_int_equal(counts.cache.waiting, 0);
+    assert_true(counts.cache.entries <= 4);
+    assert_true(counts.hits > 0 && counts.joined > 0 && counts.passed > 0);
+    return counts.stale;
+}
+
+static void assert_batch_settled(const struct duress_agent *agent)
+{
+    struct duress_batch_counts counts = duress_batch_counts(agent);
+    assert_balanced(counts.calls);
+    assert_int_equal(counts.calls.in_flight, 0);
+    assert_int_equal(counts.queued, 0);
+    assert_int_equal(counts.in_flight, 0);
+    assert_true(counts.batches > 0 && counts.items_most <= 7);
+}
+
+static struct crowd *crowd_run(crowd_wrap_fn wrap, uint64_t seed)
+{
+    struct crowd *crowd = &the_crowd;
+    layer_test_open(&crowd->test, seed);
+    struct rig *rig = &crowd->test.rig;
+    duress_prng_init(&crowd->prng, seed, 99);
+    crowd->ended = 0;
+    crowd->cancelled = 0;
+    crowd->test.service.on_call = random_mood;
+    crowd->test.service.context = crowd;
+    wrap(crowd, crowd->test.service.agent);
+    crowd_schedule(crowd);
+    assert_int_equal(duress_sim_run_until(rig->sim, crowd_is_done, crowd, rig_now_ns(rig) + 60 * DURESS_S), DURESS_OK);
+    for (int i = 0; i < CALL_COUNT; i++)
+        assert_int_equal(crowd->calls[i].answer.ended, 1);
+    assert_true(crowd->cancelled > 20);
+    uint64_t ended_ns = rig_now_ns(rig);
+    rig_run_dry(rig);
+    assert_int_equal(rig_now_ns(rig), ended_ns); /* no timer was armed any more */
+    assert_int_equal(crowd->test.service.running, 0);
+    return crowd;
+}
+
+static void a_thousand_calls_through_the_cache(void **state)
+{
+    uint64_t stale = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_run(wrap_cache, seed);
+        stale += assert_cache_settled(crowd->test.agent, CALL_COUNT);
+        layer_test_close(&crowd->test);
+    }
+    assert_true(stale > 0);
+}
+
+static void a_thousand_calls_through_the_batch(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_run(wrap_batch, seed);
+        assert_int_equal(duress_batch_counts(crowd->test.agent).calls.begun, CALL_COUNT);
+        assert_batch_settled(crowd->test.agent);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_cache_batch_and_stack(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_run(wrap_all, seed);
+        assert_int_equal(duress_cache_counts(crowd->test.agent).calls.begun, CALL_COUNT);
+        assert_balanced(duress_cache_counts(crowd->test.agent).calls);
+        assert_int_equal(duress_cache_counts(crowd->test.agent).cache.flights, 0);
+        assert_batch_settled(crowd->test.agent);
+        assert_balanced(duress_retry_counts(crowd->test.agent).calls);
+        assert_int_equal(duress_retry_counts(crowd->test.agent).calls.in_flight, 0);
+        layer_test_close(&crowd->test);
+    }
+}
+
+/* --- memory --- */
+
+enum { SCENE_CALL_COUNT = 6 };
+
+struct scene {
+    struct probe_heap heap;
+    struct duress_sim *sim;
+    struct rig_service service;
+    struct duress_agent *batch;
+    struct duress_agent *cache;
+    struct rig_answer answers[SCENE_CALL_COUNT];
+    uint32_t begun;
+};
+
+static bool whole_content(void *context, struct duress_message *request, struct duress_slice *key)
+{
+    (void)context;
+    *key = duress_message_content(request);
+    return true;
+}
+
+static int scene_build(struct scene *scene)
+{
+    struct duress_sim_host *host = NULL;
+    struct duress_sim_options options = {.allocator = &scene->heap.allocator, .seed = 0};
+    int error = duress_sim_new(&options, &scene->sim);
+    if (error == DURESS_OK)
+        error = duress_sim_host_new(scene->sim, "host", &host);
+    if (error == DURESS_OK)
+        error = rig_service_try_open(&scene->service, duress_sim_host_world(host), "service");
+    if (error != DURESS_OK)
+        return error;
+    scene->service.delay_ns_min = scene->service.delay_ns_max = 10 * DURESS_MS;
+    struct duress_batch_layer_options batch = {
+        .batch = {.items_max = 2, .wait_ns = 5 * DURESS_MS},
+        .encode = line_batch_encode,
+        .decode = line_batch_decode,
+        .context = &scene->heap.allocator,
+    };
+    error = duress_with_batch(scene->service.agent, &batch, &scene->batch, NULL);
+    if (error != DURESS_OK)
+        return error;
+    struct duress_cache_layer_options cache = {.cache = {.entries_max = 2}, .key_of = whole_content};
+    return duress_with_cache(scene->batch, &cache, &scene->cache, NULL);
+}
+
+static bool never(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static void scene_ask(struct scene *scene)
+{
+    static const char *const texts[SCENE_CALL_COUNT] = {"a", "b", "a", "c", "d", "a"};
+    for (int i = 0; i < SCENE_CALL_COUNT; i++) {
+        if (i == 4)
+            (void)duress_sim_run_until(scene->sim, never, NULL, DURESS_TIME_NEVER);
+        if (rig_try_ask(scene->cache, texts[i], 0, true, false, &scene->answers[i]) == DURESS_OK)
+            scene->begun++;
+    }
+    (void)duress_sim_run_until(scene->sim, never, NULL, DURESS_TIME_NEVER);
+}
+
+static void scene_close(struct scene *scene)
+{
+    duress_agent_unref(scene->cache);
+    duress_agent_unref(scene->batch);
+    duress_agent_unref(scene->service.agent);
+    duress_sim_free(scene->sim);
+}
+
+/* Returns how many calls ended well or not. */
+static uint32_t scene_run(uint64_t after, bool once, bool *tripped)
+{
+    static struct scene scene;
+    uint32_t ended = 0;
+    memset(&scene, 0, sizeof scene);
+    probe_heap_init(&scene.heap, after);
+    scene.heap.fail_once = once;
+    int error = scene_build(&scene);
+    if (error == DURESS_OK)
+        scene_ask(&scene);
+    else
+        assert_int_equal(error, DURESS_E_NO_MEMORY);
+    for (int i = 0; i < SCENE_CALL_COUNT; i++)
+        ended += scene.answers[i].ended;
+    assert_int_equal(ended, scene.begun); /* none is lost */
+    scene_close(&scene);
+    assert_int_equal(scene.heap.live_count, 0);
+    *tripped = scene.heap.tripped;
+    return ended;
+}
+
+static void every_allocation_may_be_the_one_that_fails(void **state)
+{
+    (void)state;
+    for (int once = 0; once < 2; once++) {
+        uint64_t survived = 0;
+        bool tripped = true;
+        for (uint64_t after = 0; tripped; after++)
+            survived += scene_run(after, once != 0, &tripped) > 0;
+        assert_true(survived > 5); /* many came while calls were running */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_calls_through_the_cache),
+        cmocka_unit_test(a_thousand_calls_through_the_batch),
+        cmocka_unit_test(a_thousand_calls_through_cache_batch_and_stack),
+        cmocka_unit_test(every_allocation_may_be_the_one_that_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
