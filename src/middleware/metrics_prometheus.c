@@ -111,17 +111,22 @@ static void write_buckets(struct text *text, const struct metrics_layer *metrics
 static void write_quantiles(struct text *text, const struct metrics_layer *metrics, const char *result,
                             const struct duress_histogram *histogram)
 {
-    static const struct {
+    struct duress_histogram_summary summary;
+    duress_histogram_summary(histogram, &summary);
+    const struct {
         const char *name;
-        uint32_t share_ppm;
-    } quantiles[] = {{"0.5", 500000}, {"0.9", 900000}, {"0.95", 950000}, {"0.99", 990000}, {"0.999", 999000}};
-    if (duress_histogram_count_at_most(histogram, UINT64_MAX) == 0)
+        uint64_t value_ns;
+    } quantiles[] = {
+        {"0.5", summary.p50},  {"0.9", summary.p90},    {"0.95", summary.p95},
+        {"0.99", summary.p99}, {"0.999", summary.p999},
+    };
+    if (summary.count == 0)
         return;
     for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++) {
         sample_begin(text, "duress_call_duration_quantile_seconds", metrics);
         sample_label(text, "result", result);
         sample_label(text, "quantile", quantiles[i].name);
-        sample_end_seconds(text, duress_histogram_quantile(histogram, quantiles[i].share_ppm));
+        sample_end_seconds(text, quantiles[i].value_ns);
     }
 }
 
