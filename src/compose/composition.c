@@ -145,10 +145,13 @@ void duress__failure_wrap(struct duress_failure *failure, const struct duress_fa
     va_end(arguments);
     const char *detail = cause->detail[0] != '\0' ? cause->detail : duress_strerror(cause->code);
     size_t length = strlen(text);
-    if (length + strlen(": ") + strlen(detail) < sizeof failure->detail)
-        (void)snprintf(text + length, sizeof text - length, ": %s", detail);
-    else
+    if (length + strlen(": ") + strlen(detail) < sizeof failure->detail) {
+        text[length] = ':';
+        text[length + 1] = ' ';
+        memcpy(text + length + 2, detail, strlen(detail) + 1);
+    } else {
         (void)snprintf(text, sizeof text, "%s", detail);
+    }
     memcpy(failure->detail, text, sizeof text);
 }
 
