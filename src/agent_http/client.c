@@ -208,7 +208,7 @@ static void client_ready(struct http_client *client, struct duress_world *world)
 {
     struct duress_prng prng;
     struct list_link *const lists[] = {&client->waiting, &client->free, &client->running, &client->finished,
-                                       &client->unsent,  &client->news, &client->ready};
+                                       &client->unsent,  &client->news, &client->ready,   &client->young};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         list_init(lists[i]);
     duress_world_prng(world, ID_PURPOSE, &prng);

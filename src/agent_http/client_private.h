@@ -90,6 +90,7 @@ struct http_transfer {
     bool streams;              /* the handle is set up for /stream */
     enum http_abort abort;
     int open_error;            /* of the last socket() */
+    curl_socket_t fd;          /* of its connection, where that is kept; once finished */
     CURLcode result;           /* once finished */
     uint64_t names_generation; /* of the addresses that the handle was told */
     struct curl_slist *names;  /* the text of them */
@@ -109,7 +110,9 @@ struct http_socket {
     const struct duress_allocator *allocator;
     struct http_socket *next; /* in its bucket */
     struct list_link ready;   /* in the client's list of those with events */
+    struct list_link young;   /* in the client's list of those that libcurl may close without a word */
     int fd;
+    uint64_t inode;
     int polled;     /* what libuv looks for: UV_READABLE, UV_WRITABLE */
     bool wanted;    /* libcurl wants to hear of it */
     int ready_bits; /* CURL_CSELECT_*, to be told */
@@ -172,6 +175,7 @@ struct http_client {
     bool resetting; /* sockets that are closed now are reset */
     bool speaks_http_2;
     struct list_link ready;
+    struct list_link young;
     struct http_socket *sockets[HTTP_SOCKET_BUCKETS];
     struct duress_http_agent_counts counts;
 };
@@ -199,9 +203,15 @@ DURESS_MUST_CHECK int duress__http_multi_open(struct http_client *client);
 void duress__http_multi_close(struct http_client *client);
 /* Tells libcurl what the sockets have said and that its time has come. */
 void duress__http_multi_drive(struct http_client *client);
+/* Lets go of sockets that libcurl has closed without telling. To be called when libcurl has worked. */
+void duress__http_sockets_sweep(struct http_client *client);
+/* |fd| has served an exchange: from now on libcurl tells when it closes it. */
+void duress__http_socket_has_served(struct http_client *client, curl_socket_t fd);
 /* For a transfer's handle: how libcurl gets and gives back sockets. */
 curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 int duress__http_socket_close(void *context, curl_socket_t fd);
+/* Ends a connection that libcurl keeps, so that it finds it dead. Nothing where it is closed already. */
+void duress__http_socket_shut(struct http_client *client, curl_socket_t fd);
 /* What a failed socket(), connect() or the like means. */
 int duress__http_error_from_errno(int number);
 

@@ -5,7 +5,6 @@
 #include "client_private.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include <duress/agent/peer_error_private.h>
 #include <duress/agent_http/retry_after.h>
@@ -32,11 +31,8 @@ static void outcome_fail(struct outcome *outcome, int code, enum duress_origin o
  * keeps them apart. */
 static void peer_distrust(struct http_transfer *transfer)
 {
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    if (transfer->client->speaks_http_2)
-        return;
-    if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD)
-        (void)shutdown(fd, SHUT_RDWR); /* libcurl finds it dead */
+    if (transfer->phase == TRANSFER_FINISHED && !transfer->client->speaks_http_2)
+        duress__http_socket_shut(transfer->client, transfer->fd);
 }
 
 static void outcome_malformed(struct outcome *outcome, struct http_transfer *transfer, const char *detail)
@@ -77,6 +73,11 @@ static bool envelope_read(struct http_transfer *transfer, struct duress_slice te
         outcome_no_memory(outcome, transfer);
         return false;
     }
+    if (error == DURESS_E_TRUNCATED) { /* a body without a length ends wherever the connection does */
+        outcome_malformed(outcome, transfer, "the reply ends inside its envelope");
+        outcome->error = outcome->failure.code = DURESS_E_TRUNCATED;
+        return false;
+    }
     if (error != DURESS_OK) {
         outcome_malformed(outcome, transfer, diagnostics.reason != NULL ? diagnostics.reason : duress_strerror(error));
         return false;
@@ -107,12 +108,22 @@ static void outcome_of_peer_error(struct outcome *outcome, const struct duress_e
 
 /* --- failures of the transport --- */
 
-/* The connection broke: with an RST or with its end? */
-static int break_code(const struct http_transfer *transfer)
+/* Whether the connection broke with an RST. libcurl keeps the number of the last call that failed, whatever that was:
+ * a connect that was merely under way, say. */
+static bool was_reset(const struct http_transfer *transfer)
 {
     long number = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
-    return number == 0 ? DURESS_E_TRUNCATED : DURESS_E_RESET;
+    return duress__http_error_from_errno((int)number) == DURESS_E_RESET;
+}
+
+/* What reading and writing fail with. libcurl calls chunks that are none a failure to read too; where there is TLS, so
+ * is the connection's end without TLS's own. */
+static int break_code(const struct http_transfer *transfer)
+{
+    if (was_reset(transfer))
+        return DURESS_E_RESET;
+    return transfer->client->target.tls ? DURESS_E_TRUNCATED : DURESS_E_MALFORMED;
 }
 
 static void outcome_of_abort(struct outcome *outcome, struct http_transfer *transfer)
@@ -126,7 +137,7 @@ static void outcome_of_abort(struct outcome *outcome, struct http_transfer *tran
         outcome_fail(outcome, DURESS_E_MALFORMED, DURESS_ORIGIN_RECEIVE, sent, "a reply's body above the limit");
         return;
     case HTTP_ABORT_REPEATED:
-        outcome_fail(outcome, break_code(transfer), DURESS_ORIGIN_RECEIVE, sent,
+        outcome_fail(outcome, was_reset(transfer) ? DURESS_E_RESET : DURESS_E_TRUNCATED, DURESS_ORIGIN_RECEIVE, sent,
                      "the connection ended before the reply");
         return;
     case HTTP_ABORT_NONE:
@@ -152,10 +163,7 @@ static void outcome_of_connect(struct outcome *outcome, struct http_transfer *tr
 /* TLS could not be set up. */
 static void outcome_of_handshake(struct outcome *outcome, struct http_transfer *transfer)
 {
-    long number = 0;
-    (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
-    bool broken = duress__http_error_from_errno((int)number) == DURESS_E_RESET;
-    outcome_fail(outcome, broken ? DURESS_E_RESET : DURESS_E_MALFORMED, DURESS_ORIGIN_CONNECT, false,
+    outcome_fail(outcome, was_reset(transfer) ? DURESS_E_RESET : DURESS_E_MALFORMED, DURESS_ORIGIN_CONNECT, false,
                  transfer->error_text);
 }
 
@@ -192,8 +200,11 @@ static void outcome_of_result(struct outcome *outcome, struct http_transfer *tra
     case CURLE_HTTP2_STREAM:
         outcome_fail(outcome, DURESS_E_RESET, DURESS_ORIGIN_RECEIVE, sent, detail);
         return;
-    case CURLE_OUT_OF_MEMORY:
-        outcome_no_memory(outcome, transfer);
+    case CURLE_OUT_OF_MEMORY: /* also what it says of a line of the head above its own limit, 100 KiB */
+        if (sent && !transfer->head.whole)
+            outcome_fail(outcome, DURESS_E_MALFORMED, DURESS_ORIGIN_RECEIVE, sent, "a reply's head above the limit");
+        else
+            outcome_no_memory(outcome, transfer);
         return;
     case CURLE_COULDNT_RESOLVE_HOST: /* addresses are given; the name is of no address that can be used here */
         outcome_fail(outcome, DURESS_E_NAME_NOT_FOUND, DURESS_ORIGIN_NAME, false, detail);

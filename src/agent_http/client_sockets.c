@@ -4,12 +4,13 @@
  *
  * A socket has one poll handle for its whole life. libcurl forgets a connection's socket whenever its exchange is over
  * and names it anew for the next one; what libuv looks for is left as it is in between, so that a kept connection costs
- * no call of the kernel for each exchange. Where an idle one has something to say (its end, most likely), libuv is told
- * to look no more; libcurl finds that out before it uses the connection again. */
+ * no call of the kernel for each exchange. Where an idle one has something to say, libuv is told to look no more; that
+ * it is dead, libcurl finds out before it would use it again. */
 #include "client_private.h"
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int duress__http_error_from_errno(int number)
@@ -49,6 +50,23 @@ static struct http_socket **socket_place(struct http_client *client, int fd)
     return place;
 }
 
+void duress__http_socket_shut(struct http_client *client, curl_socket_t fd)
+{
+    if (fd != CURL_SOCKET_BAD && *socket_place(client, fd) != NULL)
+        (void)shutdown(fd, SHUT_RDWR);
+}
+
+/* An idle connection has something to say: its end, or a reply that nobody asked for, which must not be taken for the
+ * next one's. TLS and HTTP/2 have words of their own at such times, and libcurl knows them. */
+static void socket_spoke_idle(struct http_socket *socket)
+{
+    const struct http_client *client = socket->client;
+    (void)uv_poll_stop(&socket->poll);
+    socket->polled = 0;
+    if (!client->target.tls && !client->speaks_http_2)
+        (void)shutdown(socket->fd, SHUT_RDWR);
+}
+
 static void socket_spoke(uv_poll_t *poll, int status, int events)
 {
     struct http_socket *socket = poll->data;
@@ -58,8 +76,7 @@ static void socket_spoke(uv_poll_t *poll, int status, int events)
         events = UV_READABLE | UV_WRITABLE;
     }
     if (!socket->wanted) {
-        (void)uv_poll_stop(poll);
-        socket->polled = 0;
+        socket_spoke_idle(socket);
         return;
     }
     socket->ready_bits |= (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
@@ -74,7 +91,10 @@ static int socket_want(CURL *easy, curl_socket_t fd, int what, void *context, vo
     struct http_socket *socket = *socket_place(client, fd);
     (void)easy;
     (void)unused;
-    DURESS_ASSERT(socket != NULL); /* All sockets are made in duress__http_socket_open(). */
+    if (socket == NULL) { /* closed without a word, and swept away since */
+        DURESS_ASSERT(what == CURL_POLL_REMOVE);
+        return 0;
+    }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     socket->wanted = what != CURL_POLL_REMOVE;
     if (what == CURL_POLL_REMOVE) {
@@ -96,6 +116,42 @@ static void socket_closed(uv_handle_t *handle)
     duress_release(socket->allocator, socket);
 }
 
+/* Takes it out of everything; libuv lets go of the descriptor at once, closed or not. */
+static void socket_forget(struct http_client *client, struct http_socket *socket)
+{
+    *socket_place(client, socket->fd) = socket->next;
+    list_remove(&socket->ready);
+    list_remove(&socket->young);
+    client->counts.connections_open--;
+    uv_close((uv_handle_t *)&socket->poll, socket_closed);
+}
+
+static uint64_t inode_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+/* libcurl (7.88) calls nobody when it closes a socket whose connection was not set up yet: of a call that was given up,
+ * or of the address that lost the race. Its number may be anybody's soon. */
+void duress__http_sockets_sweep(struct http_client *client)
+{
+    struct list_link *next;
+    for (struct list_link *link = client->young.next; link != &client->young; link = next) {
+        struct http_socket *socket = LIST_OWNER(link, struct http_socket, young);
+        next = link->next;
+        if (inode_of(socket->fd) != socket->inode)
+            socket_forget(client, socket);
+    }
+}
+
+void duress__http_socket_has_served(struct http_client *client, curl_socket_t fd)
+{
+    struct http_socket *socket = fd != CURL_SOCKET_BAD ? *socket_place(client, fd) : NULL;
+    if (socket != NULL)
+        list_remove(&socket->young);
+}
+
 static int socket_refuse(struct http_transfer *transfer, int fd, int error)
 {
     transfer->open_error = error;
@@ -115,6 +171,7 @@ curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, stru
         transfer->abort = HTTP_ABORT_REPEATED;
         return CURL_SOCKET_BAD;
     }
+    duress__http_sockets_sweep(client); /* the new one may get the number of one that is gone */
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
     if (fd < 0)
         return socket_refuse(transfer, fd, duress__http_error_from_errno(errno));
@@ -130,7 +187,10 @@ curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, stru
     made->client = client;
     made->allocator = client->base.allocator;
     made->fd = fd;
+    made->inode = inode_of(fd);
     list_init(&made->ready);
+    list_init(&made->young);
+    list_append(&client->young, &made->young);
     made->next = client->sockets[fd & (HTTP_SOCKET_BUCKETS - 1)];
     client->sockets[fd & (HTTP_SOCKET_BUCKETS - 1)] = made;
     client->counts.connections_begun++;
@@ -141,13 +201,9 @@ curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, stru
 int duress__http_socket_close(void *context, curl_socket_t fd)
 {
     struct http_client *client = context;
-    struct http_socket **place = socket_place(client, fd);
-    struct http_socket *socket = *place;
+    struct http_socket *socket = *socket_place(client, fd);
     DURESS_ASSERT(socket != NULL);
-    *place = socket->next;
-    list_remove(&socket->ready);
-    client->counts.connections_open--;
-    uv_close((uv_handle_t *)&socket->poll, socket_closed); /* lets go of the descriptor at once */
+    socket_forget(client, socket);
     /* What was asked and given up must stop at the peer too: an RST reaches it even where it does not read. */
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     if (client->resetting)
@@ -208,6 +264,7 @@ void duress__http_multi_close(struct http_client *client)
     CURLMcode closed = curl_multi_cleanup(client->multi);
     DURESS_ASSERT(closed == CURLM_OK);
     client->multi = NULL;
+    duress__http_sockets_sweep(client);
     DURESS_ASSERT(client->counts.connections_open == 0);
     duress_world_disarm(client->base.world, &client->curl_timer);
     client->curl_due_ns = DURESS_TIME_NEVER;
@@ -225,9 +282,10 @@ void duress__http_multi_drive(struct http_client *client)
         socket->ready_bits = 0;
         (void)curl_multi_socket_action(client->multi, socket->fd, bits, &running);
     }
-    if (client->curl_due_ns > duress_world_now_ns(client->base.world))
-        return;
-    client->curl_due_ns = DURESS_TIME_NEVER;
-    duress_world_disarm(client->base.world, &client->curl_timer);
-    (void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    if (client->curl_due_ns <= duress_world_now_ns(client->base.world)) {
+        client->curl_due_ns = DURESS_TIME_NEVER;
+        duress_world_disarm(client->base.world, &client->curl_timer);
+        (void)curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    duress__http_sockets_sweep(client);
 }

@@ -238,20 +238,39 @@ static struct http_transfer *transfer_new(struct http_client *client)
     duress_buffer_init(&transfer->out, 0, allocator);
     duress_buffer_init(&transfer->in, 0, allocator);
     duress__event_stream_init(&transfer->events, client->limits.envelope_bytes_max, allocator);
+    return transfer;
+}
+
+/* Sees to it that there is a handle. */
+static bool transfer_set_up(struct http_transfer *transfer)
+{
+    if (transfer->easy != NULL)
+        return true;
     transfer->easy = curl_easy_init();
     if (transfer->easy != NULL && setup_callbacks(transfer) && setup_protocol(transfer) && setup_tls(transfer) &&
         setup_path(transfer, false))
-        return transfer;
-    duress__http_transfer_free(transfer);
-    return NULL;
+        return true;
+    curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
+    return false;
+}
+
+/* A handle remembers the number of the call of the kernel that failed last, for ever: one that had trouble would lend
+ * it to the next call's failure. */
+static void transfer_drop_handle(struct http_transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->names);
+    transfer->easy = NULL;
+    transfer->names = NULL;
+    transfer->names_generation = 0;
 }
 
 void duress__http_transfer_free(struct http_transfer *transfer)
 {
     DURESS_ASSERT(transfer->phase == TRANSFER_FREE);
     list_remove(&transfer->link);
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->names);
+    transfer_drop_handle(transfer);
     duress_buffer_close(&transfer->out);
     duress_buffer_close(&transfer->in);
     duress__event_stream_close(&transfer->events);
@@ -320,6 +339,8 @@ static bool transfer_hand_over(struct http_transfer *transfer, bool streams)
 {
     struct http_client *client = transfer->client;
     struct duress_slice body = duress_buffer_slice(&transfer->out);
+    if (!transfer_set_up(transfer))
+        return false;
     if (transfer->streams != streams && !setup_path(transfer, streams))
         return false;
     if (duress__http_multi_open(client) != DURESS_OK || !transfer_tell_names(transfer))
@@ -375,6 +396,9 @@ void duress__http_transfer_done(struct http_transfer *transfer, CURLcode result)
     struct http_client *client = transfer->client;
     long version = 0;
     duress__http_transfer_note_sent(transfer);
+    transfer->fd = CURL_SOCKET_BAD;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &transfer->fd);
+    duress__http_socket_has_served(client, transfer->fd);
     (void)curl_multi_remove_handle(client->multi, transfer->easy);
     duress_world_disarm(client->base.world, &transfer->timer);
     list_remove(&transfer->unsent);
@@ -391,11 +415,15 @@ void duress__http_transfer_release(struct http_transfer *transfer)
     struct http_client *client = transfer->client;
     struct duress_world *world = client->base.world;
     DURESS_ASSERT(transfer->phase != TRANSFER_FREE);
-    if (transfer->phase != TRANSFER_FINISHED) {
+    bool done = transfer->phase == TRANSFER_FINISHED;
+    if (!done) {
         client->resetting = true;
         (void)curl_multi_remove_handle(client->multi, transfer->easy);
         client->resetting = false;
+        duress__http_sockets_sweep(client);
     }
+    if (!done || transfer->result != CURLE_OK)
+        transfer_drop_handle(transfer);
     duress_world_disarm(world, &transfer->timer);
     list_remove(&transfer->unsent);
     list_remove(&transfer->news);

@@ -136,6 +136,22 @@ void http_conn_say(struct http_conn *conn, const char *text)
     http_conn_say_bytes(conn, said, (size_t)head + body_length);
 }
 
+void http_conn_say_chunk(struct http_conn *conn, const char *text)
+{
+    char chunk[8192];
+    char said[8192 + 32];
+    size_t length = expand(chunk, sizeof chunk, conn, text);
+    int head = snprintf(said, sizeof said, "%zx\r\n", length);
+    memcpy(said + head, chunk, length);
+    memcpy(said + (size_t)head + length, "\r\n", 2);
+    http_conn_say_bytes(conn, said, (size_t)head + length + 2);
+}
+
+void http_conn_say_last_chunk(struct http_conn *conn)
+{
+    http_conn_say_bytes(conn, "0\r\n\r\n", 5);
+}
+
 static void slice_keep(char *kept, size_t capacity, struct duress_slice slice)
 {
     size_t bytes = slice.length < capacity - 1 ? slice.length : capacity - 1;

@@ -103,11 +103,23 @@ const char *http_reply(const char *status, const char *headers, const char *body
     "\"payload\":{\"message\":{\"role\":\"agent\",\"content\":\"re: $CONTENT\",\"metadata\":{},"                       \
     "\"timestamp\":\"2026-01-15T09:30:00.251000Z\"}}}"
 #define HTTP_JSON "Content-Type: application/json\r\n"
+/* The parts of a streamed reply. */
+#define HTTP_STREAM_HEAD                                                                                               \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: "             \
+    "chunked\r\n\r\n"
+#define HTTP_CHUNK_EVENT(content)                                                                                      \
+    "data: "                                                                                                           \
+    "{\"version\":\"1.0\",\"type\":\"stream_chunk\",\"id\":\"$ID\",\"payload\":{\"message\":{\"role\":\"agent\","      \
+    "\"content\":\"" content "\",\"metadata\":{},\"timestamp\":\"2026-01-15T09:30:01.000000Z\"}}}\n\n"
+#define HTTP_END_EVENT "data: {\"version\":\"1.0\",\"type\":\"stream_end\",\"id\":\"$ID\",\"payload\":{}}\n\n"
 /* The answer of an echo. */
 const char *http_echo_answer(void);
 
 void http_conn_say(struct http_conn *conn, const char *text); /* with $ID and $CONTENT */
 void http_conn_say_bytes(struct http_conn *conn, const void *bytes, size_t length);
+/* |text|, expanded, as one chunk of a chunked body; and the end of the body. */
+void http_conn_say_chunk(struct http_conn *conn, const char *text);
+void http_conn_say_last_chunk(struct http_conn *conn);
 void http_conn_fin(struct http_conn *conn);
 void http_conn_rst(struct http_conn *conn);
 

@@ -10,41 +10,6 @@
 
 #include <duress/world/sim.h>
 
-static const char stream_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-                                  "Transfer-Encoding: chunked\r\n\r\n";
-
-#define CHUNK_EVENT(content)                                                                                           \
-    "data: "                                                                                                           \
-    "{\"version\":\"1.0\",\"type\":\"stream_chunk\",\"id\":\"$ID\",\"payload\":{\"message\":{\"role\":\"agent\","      \
-    "\"content\":\"" content "\",\"metadata\":{},\"timestamp\":\"2026-01-15T09:30:01.000000Z\"}}}\n\n"
-#define END_EVENT "data: {\"version\":\"1.0\",\"type\":\"stream_end\",\"id\":\"$ID\",\"payload\":{}}\n\n"
-
-/* Says |text|, expanded, as one chunk of the body. */
-static void say_chunk(struct http_conn *conn, const char *text)
-{
-    char chunk[4096];
-    char head[16];
-    size_t length = 0;
-    for (const char *at = text; *at != '\0';) {
-        bool id = strncmp(at, "$ID", 3) == 0;
-        const char *bytes = id ? conn->id : at;
-        size_t count = id ? strlen(conn->id) : 1;
-        assert_true(length + count < sizeof chunk);
-        memcpy(chunk + length, bytes, count);
-        length += count;
-        at += id ? 3 : 1;
-    }
-    int head_length = snprintf(head, sizeof head, "%zx\r\n", length);
-    http_conn_say_bytes(conn, head, (size_t)head_length);
-    http_conn_say_bytes(conn, chunk, length);
-    http_conn_say_bytes(conn, "\r\n", 2);
-}
-
-static void say_last_chunk(struct http_conn *conn)
-{
-    http_conn_say_bytes(conn, "0\r\n\r\n", 5);
-}
-
 static bool head_has(const struct http_conn *conn, const char *line)
 {
     char found[256];
@@ -152,10 +117,11 @@ static void stream_of_three(void *context, struct http_conn *conn)
 {
     (void)context;
     assert_string_equal(conn->method, "stream");
-    http_conn_say(conn, stream_head);
-    say_chunk(conn, CHUNK_EVENT("one"));
-    say_chunk(conn, ": a comment\r\nevent: x\r\n" CHUNK_EVENT("two") CHUNK_EVENT("three") END_EVENT);
-    say_last_chunk(conn);
+    http_conn_say(conn, HTTP_STREAM_HEAD);
+    http_conn_say_chunk(conn, HTTP_CHUNK_EVENT("one"));
+    http_conn_say_chunk(conn,
+                        ": a comment\r\nevent: x\r\n" HTTP_CHUNK_EVENT("two") HTTP_CHUNK_EVENT("three") HTTP_END_EVENT);
+    http_conn_say_last_chunk(conn);
 }
 
 static void a_stream_hands_up_each_chunk_and_keeps_the_connection(void **state)
@@ -186,8 +152,8 @@ static void a_stream_hands_up_each_chunk_and_keeps_the_connection(void **state)
 static void begin_a_stream(void *context, struct http_conn *conn)
 {
     (void)context;
-    http_conn_say(conn, stream_head);
-    say_chunk(conn, CHUNK_EVENT("first"));
+    http_conn_say(conn, HTTP_STREAM_HEAD);
+    http_conn_say_chunk(conn, HTTP_CHUNK_EVENT("first"));
 }
 
 static bool has_a_chunk(void *context)
@@ -206,10 +172,10 @@ static void a_chunk_goes_up_when_it_has_come(void **state)
     http_ask_stream(agent, "x", &answer);
     http_run_until(&rig, has_a_chunk, &answer);
     assert_int_equal(answer.ended, 0);
-    say_chunk(rig.conns, END_EVENT);
+    http_conn_say_chunk(rig.conns, HTTP_END_EVENT);
     http_run_until_ended(&rig, &answer);
     assert_true(http_answer_is(&answer, "first"));
-    say_last_chunk(rig.conns); /* comes after the call has ended: the connection is kept all the same */
+    http_conn_say_last_chunk(rig.conns); /* comes after the call has ended: the connection is kept all the same */
     rig.on_request = NULL;
     assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answer), DURESS_OK);
     http_answer_clear(&answer);
@@ -221,20 +187,20 @@ static void a_chunk_goes_up_when_it_has_come(void **state)
 static void end_at_once(void *context, struct http_conn *conn)
 {
     (void)context;
-    http_conn_say(conn, stream_head);
-    say_chunk(conn, END_EVENT);
-    say_last_chunk(conn);
+    http_conn_say(conn, HTTP_STREAM_HEAD);
+    http_conn_say_chunk(conn, HTTP_END_EVENT);
+    http_conn_say_last_chunk(conn);
 }
 
 static void fail_in_the_stream(void *context, struct http_conn *conn)
 {
     (void)context;
-    http_conn_say(conn, stream_head);
-    say_chunk(
-        conn,
-        CHUNK_EVENT("one") "data: {\"version\":\"1.0\",\"type\":\"error\",\"id\":\"$ID\",\"payload\":{\"error_code\":"
-                           "\"STREAM_ERROR\",\"error_message\":\"no more\"}}\n\n");
-    say_last_chunk(conn);
+    http_conn_say(conn, HTTP_STREAM_HEAD);
+    http_conn_say_chunk(
+        conn, HTTP_CHUNK_EVENT(
+                  "one") "data: {\"version\":\"1.0\",\"type\":\"error\",\"id\":\"$ID\",\"payload\":{\"error_code\":"
+                         "\"STREAM_ERROR\",\"error_message\":\"no more\"}}\n\n");
+    http_conn_say_last_chunk(conn);
 }
 
 static void the_end_of_a_stream_is_a_reply_and_an_error_in_it_a_failure(void **state)
