@@ -13,6 +13,7 @@ struct asker {
     struct duress_agent *agent;
     struct duress_message *request;
     uint32_t in_flight_max;
+    bool idempotent;
     uint64_t to_begin;
     uint64_t to_end;
 };
@@ -21,7 +22,8 @@ static inline void asker_ended(void *context, struct duress_call *call, const st
 
 static inline void asker_next(struct asker *asker)
 {
-    struct duress_ask ask = {.request = asker->request, .on_end = asker_ended, .context = asker};
+    struct duress_ask ask = {
+        .request = asker->request, .idempotent = asker->idempotent, .on_end = asker_ended, .context = asker};
     asker->to_begin--;
     if (duress_agent_ask(asker->agent, &ask, NULL) != DURESS_OK)
         bench_fail("a call could not be begun");

@@ -102,6 +102,8 @@ static void core_free(struct batch_core *core)
 static void core_arm(struct batch_core *core)
 {
     uint64_t due_ns = core->starved ? DURESS_TIME_NEVER : duress_batch_due_ns(&core->batch);
+    if (duress_timer_is_armed(&core->timer) && duress_timer_at_ns(&core->timer) == due_ns)
+        return; /* Most calls change nothing. */
     if (due_ns > duress_world_now_ns(core->world)) {
         duress_world_undefer(core->world, &core->flush);
         duress_world_arm(core->world, &core->timer, due_ns);

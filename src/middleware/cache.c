@@ -147,7 +147,8 @@ static struct cache_entry *cache_entry_for(struct cache_layer *layer, struct dur
 static void cache_claim_deadline(const struct cache_layer *layer, const struct duress_call *flight,
                                  struct duress_failure *failure)
 {
-    if (failure->code != DURESS_E_DEADLINE || failure->origin != DURESS_ORIGIN_CALLER)
+    if (layer->options.flight_limit_ns == DURESS_TIME_NEVER || failure->code != DURESS_E_DEADLINE ||
+        failure->origin != DURESS_ORIGIN_CALLER)
         return;
     bool ambiguous = failure->ambiguous;
     duress_failure_set(failure, DURESS_E_DEADLINE, DURESS_ORIGIN_CACHE, "flight_limit_ns, %llu us, passed %s",

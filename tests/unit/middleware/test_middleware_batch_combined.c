@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "line_batch.h"
+#include "../../chaos/line_batch.h"
 
 enum { CALLER_COUNT = 4 };
 

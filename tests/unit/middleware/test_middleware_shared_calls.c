@@ -9,7 +9,7 @@
 
 #include <duress/middleware/cache.h>
 
-#include "line_batch.h"
+#include "../../chaos/line_batch.h"
 
 enum { CALL_COUNT = 1000, SEED_COUNT = 40, KEY_COUNT = 12 };
 

@@ -3,23 +3,24 @@
  * The cache layer: answers from replies that it has kept, asks the inner agent once for many equal requests, and uses
  * an old reply where the service fails. The policy is duress/policy/cache.h.
  *
- * - The key is the request's role, content and metadata, byte by byte (its time stamp is left out, as agenkit does); or
- *   what a function of the user's says. Metadata that says the same in another order is another key: a miss, never a
- *   wrong hit.
+ * - The key is the request's role, content and metadata, byte by byte; its time stamp is left out, as agenkit does. Or
+ *   it is what a function of the user's says. Metadata that says the same in another order is another key: a miss,
+ *   never a wrong hit.
  * - Only idempotent calls are answered from the cache, unless all_calls is set. Others, and calls that ask for a
- * stream, pass through: they neither use it nor fill it.
+ *   stream, pass through: they neither use it nor fill it.
  * - Only successful, whole replies are kept: the layer holds a reference to the message, and copies nothing. A caller
  *   gets that very message, which nobody can change.
- * - Single-flight: who asks for a key while its call below is under way waits for that one. It belongs to none of them:
- *   each keeps its own deadline and may be cancelled alone, the first one too; the call below is cancelled when the
- * last one has gone. It must not inherit the first one's deadline, or those with more time would fail for nothing; so
- * it has none but flight_limit_ns, and below the cache no deadline is to be seen that is a caller's. A failure goes to
- *   all who wait; who asks afterwards begins anew. While it waits, a call counts as one that may have been executed: if
- *   it is given up, its failure is ambiguous.
+ * - Single-flight: who asks for a key while its call below is under way waits for that one. It belongs to none of
+ *   them: each keeps its own deadline and may be cancelled alone, the first one too; the call below is cancelled when
+ *   the last one has gone. It must not inherit the first one's deadline, or those with more time would fail for
+ *   nothing; so it has none but flight_limit_ns, and below the cache no caller's deadline is to be seen. A failure
+ *   goes to all who wait; who asks afterwards begins anew. While it waits, a call counts as one that may have been
+ *   executed: if it is given up, its failure is ambiguous. An agent below that asks this cache for the very key that
+ *   it is asked for waits for itself.
  * - Stale on error: where the call below fails in a way that stale_if accepts, and the last good reply is not older
- * than ttl_ns + stale_ns, the callers get that one. duress_cache_counts() counts them; on_stale is told, and may give a
- *   marked reply in its place. A caller whose own deadline passes first gets DURESS_E_DEADLINE: keep the limits below
- *   shorter than what callers have.
+ *   than ttl_ns + stale_ns, the callers get that one. duress_cache_counts() counts them; on_stale is told, and may
+ *   give a marked reply in its place. A caller whose own deadline passes first gets DURESS_E_DEADLINE: keep the limits
+ *   below shorter than what callers have.
  * - Nothing is kept alive by a timer. Dead entries go as further calls come, two with each, or as the least recently
  *   used ones.
  *
