@@ -165,7 +165,8 @@ static void ares_answered(void *context, int status, int timeouts, struct ares_a
         question_free(question);
     } else {
         resolver->wanted_count--;
-        int error = error_from_ares(status);
+        bool no_socket = status == ARES_ECONNREFUSED && resolver->out_of_descriptors;
+        int error = no_socket ? DURESS_E_NO_DESCRIPTORS : error_from_ares(status);
         if (error == DURESS_OK)
             error = question_fill(question, info);
         question_close(question, error);

@@ -38,6 +38,7 @@ struct live_resolver {
     struct duress_timer patience; /* c-ares must look at its clock */
     struct duress_later give_up;  /* no question is wanted any more, or no descriptor can be watched */
     bool watch_failed;
+    bool out_of_descriptors; /* the last socket that c-ares wanted could not be had; it calls that a refusal */
 };
 
 /* After each call into c-ares: sets the timer for what it waits for. */

@@ -107,9 +107,10 @@ static void ares_wants(void *context, ares_socket_t fd, int readable, int writab
 
 static ares_socket_t call_socket(int family, int type, int protocol, void *context)
 {
-    (void)context;
+    struct live_resolver *resolver = context;
     int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     int on = 1;
+    resolver->out_of_descriptors = fd < 0 && duress__error_from_errno(errno) == DURESS_E_NO_DESCRIPTORS;
     if (fd >= 0 && type == SOCK_STREAM)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     return fd;

@@ -7,6 +7,7 @@
 # A C block that follows a line with a link to examples/NAME.c quotes that file: its lines are lines of the file, one
 # after the other, from its first #include on. README.md and each page of docs/middleware/ quote at least once, and
 # those pages have no other C block. What is quoted is built and run by the tests, and is shorter than 80 lines.
+# docs/worlds.md names no test that is not there.
 set -u
 shopt -s nullglob
 cd "$1" || exit 2
@@ -77,4 +78,13 @@ for document in *.md docs/*.md docs/middleware/*.md bench/*.md; do
         [ -e "$(dirname "$document")/${target%%#*}" ] || finding "$document: links to $target, which is not there"
     done < <(grep -oE '\]\([^)#][^)]*\)' "$document" | sed 's/^](//; s/)$//' | grep -vE '^[a-z]+://' || true)
 done
+# named_test NAME: it is a scenario, a unit test, a test program, or group.name of the chaos tests
+named_test() {
+    grep -rqE "(X|cmocka_unit_test[a-z_]*|duress_unit_test)\($1\>" tests/unit ||
+        grep -rqw "CHAOS_TEST(${1%%.*}, ${1#*.}" tests/chaos
+}
+while IFS= read -r name; do
+    named_test "$name" || finding "docs/worlds.md: names $name, which is no test"
+done < <(sed -n '/^## The same/,/^## The seed/p' docs/worlds.md | grep -oE '`[a-z0-9]+[._][a-z0-9_]+`' | tr -d '`' |
+    sort -u | grep -vE '^(delay_ns_|tcp_syn_retries|duress_sim_)')
 exit $status

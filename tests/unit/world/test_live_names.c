@@ -6,6 +6,8 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define PATIENCE_NS (30 * DURESS_S)
 
@@ -394,6 +396,27 @@ static void out_of_memory_every_question_is_answered_or_refused(void **state)
     }
 }
 
+static void without_descriptors_the_question_says_so_and_a_later_one_goes_well(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct answer answer;
+    struct rlimit before;
+    rig_open(&rig);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(0);
+    assert_true(next >= 0);
+    assert_int_equal(close(next), 0);
+    struct rlimit none = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ask_and_await(&rig, &answer, "found.test");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(answer.error, DURESS_E_NO_DESCRIPTORS);
+    ask_and_await(&rig, &answer, "found.test");
+    assert_int_equal(answer.error, DURESS_OK);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +433,7 @@ int main(void)
         cmocka_unit_test(cancelling_and_asking_again_keeps_the_new_question),
         cmocka_unit_test(a_question_may_be_cancelled_inside_anothers_answer),
         cmocka_unit_test(a_world_is_freed_with_its_questions),
+        cmocka_unit_test(without_descriptors_the_question_says_so_and_a_later_one_goes_well),
         cmocka_unit_test(out_of_memory_every_question_is_answered_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,9 @@
  * - OVERLOADED, origin CONNECT: the waiting queue is full; never ambiguous.
  * - NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT: the lookup (SILENT also where it outlasts connect_timeout_ns); never
  *   ambiguous.
- * - REFUSED, UNREACHABLE, CONNECT_TIMEOUT, NO_DESCRIPTORS: the connect, of the last address tried; never ambiguous. (Of
- *   the time that is left each address that is left gets an equal share.)
+ * - REFUSED, UNREACHABLE, CONNECT_TIMEOUT: the connect, of the last address tried; never ambiguous. (Of the time that
+ * is left each address that is left gets an equal share.)
+ * - NO_DESCRIPTORS: of this program, for the lookup or the connect; never ambiguous.
  * - TRUNCATED: the peer's FIN before or inside the reply. RESET: its RST.
  * - MALFORMED: no envelope, an id that was not asked, a chunk that was not wanted, a frame above the limit. The
  *   connection is closed, and all calls on it fail.

@@ -81,7 +81,8 @@ DURESS_API void duress_world_prng(struct duress_world *world, uint64_t purpose, 
 /* --- names --- */
 
 /* |error| DURESS_OK: |count| >= 1 addresses with the asked port, in the order to be tried, borrowed for the call. Else
- * one of NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT, NO_MEMORY. The resolution is gone when this is called. */
+ * one of NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT, NO_DESCRIPTORS, NO_MEMORY. The resolution is gone when this is
+ * called. */
 typedef void (*duress_resolve_fn)(void *context, int error, const struct duress_address *addresses, size_t count);
 
 /* Asks for the addresses of |host| (a name or a numeric address; copied). *resolution is for cancelling.
