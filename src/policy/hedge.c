@@ -113,7 +113,8 @@ uint64_t duress_hedge_delay_ns(struct duress_hedge *hedge, uint64_t now_ns)
     hedge_turn_windows(hedge, now_ns);
     if (hedge->both.count < options->samples_min)
         return options->delay_ceiling_ns;
-    uint64_t measured_ns = duress_histogram_cursor_value(&hedge->cursor, &hedge->both);
+    /* The bound, not the value: where all latencies are alike, a hedge is not to begin with the answer. */
+    uint64_t measured_ns = duress_histogram_cursor_bound(&hedge->cursor, &hedge->both);
     if (measured_ns < options->delay_floor_ns)
         return options->delay_floor_ns;
     return duress_time_min(measured_ns, options->delay_ceiling_ns);

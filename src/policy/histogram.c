@@ -104,12 +104,17 @@ void duress_histogram_cursor_record(struct duress_histogram_cursor *cursor, stru
     cursor_settle(cursor, histogram);
 }
 
+uint64_t duress_histogram_cursor_bound(const struct duress_histogram_cursor *cursor,
+                                       const struct duress_histogram *histogram)
+{
+    return cursor->at == BEYOND ? histogram->max : bucket_top(cursor->at);
+}
+
 uint64_t duress_histogram_cursor_value(const struct duress_histogram_cursor *cursor,
                                        const struct duress_histogram *histogram)
 {
-    if (cursor->at == BEYOND || bucket_top(cursor->at) > histogram->max)
-        return histogram->max;
-    return bucket_top(cursor->at);
+    uint64_t bound = duress_histogram_cursor_bound(cursor, histogram);
+    return bound < histogram->max ? bound : histogram->max;
 }
 
 uint64_t duress_histogram_quantile(const struct duress_histogram *histogram, uint32_t share_ppm)

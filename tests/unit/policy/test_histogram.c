@@ -261,6 +261,9 @@ static void a_cursor_follows_its_quantile(void **state)
             duress_histogram_cursor_record(&cursor, &histogram, draw_value(&prng, bits));
             assert_int_equal(duress_histogram_cursor_value(&cursor, &histogram),
                              duress_histogram_quantile(&histogram, shares_ppm[share]));
+            uint64_t bound = duress_histogram_cursor_bound(&cursor, &histogram);
+            uint64_t value = duress_histogram_cursor_value(&cursor, &histogram);
+            assert_true(bound >= value && bound - value <= histogram.max / 64);
         }
         assert_int_equal(histogram.count, 2000);
     }

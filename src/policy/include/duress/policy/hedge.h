@@ -11,10 +11,10 @@
  *     attempt 3                |<-- delay -->|      not begun: the answer came first
  *
  * The delay is fixed, or measured: the quantile (95 % by default) of the latencies of the attempts that succeeded
- * lately, within a floor and a ceiling. "Lately" is two windows in turn: the one that is being filled, and the one
- * before it. No sample is older than twice |window_ns|, and right after a change of windows there is still a full one
- * to go by. Until |samples_min| samples are in them the delay is the ceiling: what is slow is not known yet, but for
- * that.
+ * lately, within a floor and a ceiling; the histogram tells it at most 1/64 too long. "Lately" is two windows in turn:
+ * the one that is being filled, and the one before it. No sample is older than twice |window_ns|, and right after a
+ * change of windows there is still a full one to go by. Until |samples_min| samples are in them the delay is the
+ * ceiling: what is slow is not known yet, but for that.
  *
  * What is measured. An attempt that was given up, because another was faster or the caller gave up, has no latency, and
  * leaving it out would be wrong: the slowest would be the ones left out, the quantile would sink, still more would be

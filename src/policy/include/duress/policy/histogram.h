@@ -102,6 +102,11 @@ DURESS_API void duress_histogram_cursor_record(struct duress_histogram_cursor *c
 DURESS_API uint64_t duress_histogram_cursor_value(const struct duress_histogram_cursor *cursor,
                                                   const struct duress_histogram *histogram);
 
+/* The upper end of the bucket that the quantile lies in, also where no number as great was recorded (but for what lies
+ * beyond): within the same bound, and longer than nearly all numbers in the bucket. */
+DURESS_API uint64_t duress_histogram_cursor_bound(const struct duress_histogram_cursor *cursor,
+                                                  const struct duress_histogram *histogram);
+
 #ifdef __cplusplus
 }
 #endif
