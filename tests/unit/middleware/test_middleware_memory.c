@@ -130,10 +130,112 @@ static void every_allocation_may_be_the_one_that_fails(void **state)
     }
 }
 
+/* --- the blocks of one call --- */
+
+enum { DEPTH_MAX = 48 };
+
+struct tower {
+    struct probe_heap heap;
+    struct duress_sim *sim;
+    struct duress_agent *levels[DEPTH_MAX + 1];
+    struct duress_message *request;
+    uint32_t ended;
+    int error;
+};
+
+static int tower_echo(void *context, struct duress_message *request, struct duress_message **reply,
+                      struct duress_failure *failure)
+{
+    (void)context;
+    (void)failure;
+    *reply = duress_message_ref(request);
+    return DURESS_OK;
+}
+
+static void tower_ended(void *context, struct duress_call *call, const struct duress_result *result)
+{
+    struct tower *tower = context;
+    (void)call;
+    tower->ended++;
+    tower->error = result->error;
+}
+
+static int tower_wrap(int kind, struct duress_agent *inner, struct duress_agent **outer)
+{
+    static const struct duress_timeout_options timeout = {.limit_ns = DURESS_S};
+    static const struct duress_retry_options once = {.attempts_max = 1};
+    if (kind == 0)
+        return duress_with_timeout(inner, &timeout, outer, NULL);
+    return kind == 1 ? duress_with_breaker(inner, NULL, outer, NULL)
+                     : duress_with_retry(inner, &once, NULL, outer, NULL);
+}
+
+static void tower_build(struct tower *tower, int kind, size_t depth)
+{
+    struct duress_sim_host *host = NULL;
+    *tower = (struct tower){.sim = NULL};
+    probe_heap_init(&tower->heap, UINT64_MAX);
+    struct duress_sim_options options = {.allocator = &tower->heap.allocator};
+    assert_int_equal(duress_sim_new(&options, &tower->sim), DURESS_OK);
+    assert_int_equal(duress_sim_host_new(tower->sim, "host", &host), DURESS_OK);
+    struct duress_world *world = duress_sim_host_world(host);
+    assert_int_equal(duress_function_new(world, "echo", tower_echo, NULL, &tower->levels[0]), DURESS_OK);
+    for (size_t i = 0; i < depth; i++)
+        assert_int_equal(tower_wrap(kind, tower->levels[i], &tower->levels[i + 1]), DURESS_OK);
+    assert_int_equal(duress_message_text("up and down", &tower->request), DURESS_OK);
+}
+
+/* True where an allocation failed. */
+static bool tower_ask(struct tower *tower, size_t depth)
+{
+    struct duress_ask ask = {.request = tower->request, .on_end = tower_ended, .context = tower};
+    int error = duress_agent_ask(tower->levels[depth], &ask, NULL);
+    if (error == DURESS_OK) {
+        (void)duress_sim_run_until(tower->sim, never, NULL, 10 * DURESS_S);
+        assert_int_equal(tower->ended, 1);
+        error = tower->error;
+    }
+    assert_int_equal(error, tower->heap.tripped ? DURESS_E_NO_MEMORY : DURESS_OK);
+    for (size_t i = 0; i <= depth; i++)
+        assert_int_equal(duress_agent_in_flight_count(tower->levels[i]), 0);
+    return tower->heap.tripped;
+}
+
+static void tower_raze(struct tower *tower, size_t depth)
+{
+    for (size_t i = 0; i <= depth; i++)
+        duress_agent_unref(tower->levels[depth - i]);
+    duress_message_unref(tower->request);
+    duress_sim_free(tower->sim);
+    assert_int_equal(tower->heap.live_count, 0);
+}
+
+/* A deep call needs more than its first block: which layer it is that finds no further one depends on the depth. */
+static void a_call_that_finds_no_further_block_ends(void **state)
+{
+    static struct tower tower;
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        uint64_t further = 0;
+        for (size_t depth = 1; depth <= DEPTH_MAX; depth++) {
+            bool tripped = true;
+            for (uint64_t after = 0; tripped; after++) {
+                tower_build(&tower, kind, depth);
+                tower.heap.fail_after = tower.heap.allocation_count + after;
+                tripped = tower_ask(&tower, depth);
+                tower_raze(&tower, depth);
+                further += tripped && after > 0;
+            }
+        }
+        assert_true(further >= DEPTH_MAX / 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_be_the_one_that_fails),
+        cmocka_unit_test(a_call_that_finds_no_further_block_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
