@@ -315,6 +315,7 @@ static void cache_ask(struct cache_layer *layer, struct cache_call *state, struc
     struct duress_call *call = state->call;
     switch (duress_cache_decide(&layer->cache, entry != NULL ? &entry->entry : NULL, duress_call_started_ns(call))) {
     case DURESS_CACHE_HIT:
+        DURESS_ASSERT(entry != NULL);
         layer->hits++;
         layer_count_end(&layer->layer, &layer->layer.counts.succeeded);
         duress_call_reply(call, entry->reply);
@@ -323,6 +324,7 @@ static void cache_ask(struct cache_layer *layer, struct cache_call *state, struc
         cache_refuse(layer, call);
         return;
     case DURESS_CACHE_JOIN:
+        DURESS_ASSERT(entry != NULL);
         layer->joined++;
         cache_mark_waiting(call);
         duress_cache_join(&layer->cache, &entry->entry, &state->waiter);

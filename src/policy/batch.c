@@ -94,8 +94,8 @@ static void batch_unlink(struct duress_batch *batch, struct duress_batch_item *i
 {
     item->next->previous = item->previous;
     item->previous->next = item->next;
-    item->next = NULL;
-    item->previous = NULL;
+    item->next = item;
+    item->previous = item;
     batch->queued_count--;
     batch->queued_bytes -= item->bytes;
 }

@@ -421,6 +421,28 @@ static void and_when_it_was_forgotten(void **state)
     desk_close(desk);
 }
 
+/* Its callers go while the function is told of it. */
+static void begin_and_cancel(void *context, struct duress_batch_run *run)
+{
+    desk_begin(context, run);
+    cancel_all(NULL, context);
+}
+
+static void a_batch_may_be_abandoned_while_it_begins(void **state)
+{
+    (void)state;
+    struct desk *desk = &the_desk;
+    struct duress_batch_agent_options options = {
+        .batch = {.items_max = 2}, .begin = begin_and_cancel, .abandon = desk_abandon, .context = desk};
+    open_with(desk, &options);
+    ask_some(desk, 0, 2);
+    rig_run_for(&desk->rig, 0);
+    assert_int_equal(desk->abandoned, 1);
+    echo_all(NULL, desk->runs[0]);
+    assert_int_equal(counts_of(desk).dropped, 2);
+    desk_close(desk);
+}
+
 static void give_agent_back(struct rig_answer *answer, void *context)
 {
     struct desk *desk = context;
@@ -547,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_batch_that_nobody_waits_for_is_abandoned_once),
         cmocka_unit_test(a_caller_may_cancel_the_others_when_it_is_told),
         cmocka_unit_test(and_when_it_was_forgotten),
+        cmocka_unit_test(a_batch_may_be_abandoned_while_it_begins),
         cmocka_unit_test(a_freed_agent_cancels_its_calls_and_its_batches_may_end_later),
         cmocka_unit_test(a_caller_may_give_the_agent_back_when_it_is_told),
         cmocka_unit_test(a_batch_for_which_memory_is_out_goes_when_another_ends),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <duress/middleware/cache.h>
+#include <duress/middleware/metrics.h>
 
 #include "../../chaos/line_batch.h"
 
@@ -226,6 +227,58 @@ static void a_thousand_calls_through_cache_batch_and_stack(void **state)
     }
 }
 
+/* --- metrics --- */
+
+static void assert_figure(const struct duress_metrics_layer *layer, const char *name, uint64_t value)
+{
+    for (size_t i = 0; i < layer->figure_count; i++) {
+        if (strcmp(layer->figures[i].name, name) != 0)
+            continue;
+        assert_int_equal(layer->figures[i].value, value);
+        return;
+    }
+    fail_msg("no figure %s", name);
+}
+
+static void metrics_have_the_figures_of_both(void **state)
+{
+    (void)state;
+    struct crowd *crowd = crowd_run(wrap_all, 1);
+    struct duress_agent *metrics = NULL;
+    static struct duress_metrics_layer layers[2];
+    assert_int_equal(duress_with_metrics(crowd->test.agent, NULL, &metrics, NULL), DURESS_OK);
+    assert_true(duress_metrics_layers(metrics, layers, 2) >= 2);
+    struct duress_cache_layer_counts cache = duress_cache_counts(metrics);
+    assert_string_equal(layers[0].kind, "cache");
+    assert_int_equal(layers[0].figure_count, 12);
+    assert_figure(&layers[0], "hits", cache.hits);
+    assert_figure(&layers[0], "misses", cache.misses);
+    assert_figure(&layers[0], "joined", cache.joined);
+    assert_figure(&layers[0], "passed", cache.passed);
+    assert_figure(&layers[0], "stale", cache.stale);
+    assert_figure(&layers[0], "evicted", cache.cache.evicted);
+    assert_figure(&layers[0], "expired", cache.cache.expired);
+    assert_figure(&layers[0], "invalidated", cache.cache.invalidated);
+    assert_figure(&layers[0], "too_large", cache.cache.too_large);
+    assert_figure(&layers[0], "entries", cache.cache.entries);
+    assert_figure(&layers[0], "bytes", cache.cache.bytes);
+    assert_figure(&layers[0], "flights", cache.cache.flights);
+    struct duress_batch_counts batch = duress_batch_counts(metrics);
+    assert_string_equal(layers[1].kind, "batch");
+    assert_int_equal(layers[1].figure_count, 9);
+    assert_figure(&layers[1], "batches", batch.batches);
+    assert_figure(&layers[1], "batches_full", batch.batches_full);
+    assert_figure(&layers[1], "items", batch.items);
+    assert_figure(&layers[1], "waited", batch.waited_ns);
+    assert_figure(&layers[1], "forgotten", batch.forgotten);
+    assert_figure(&layers[1], "dropped", batch.dropped);
+    assert_figure(&layers[1], "abandoned", batch.abandoned);
+    assert_figure(&layers[1], "queued", batch.queued);
+    assert_figure(&layers[1], "batches_in_flight", batch.in_flight);
+    duress_agent_unref(metrics);
+    layer_test_close(&crowd->test);
+}
+
 /* --- memory --- */
 
 enum { SCENE_CALL_COUNT = 6 };
@@ -265,11 +318,15 @@ static int scene_build(struct scene *scene)
         .decode = line_batch_decode,
         .context = &scene->heap.allocator,
     };
-    error = duress_with_batch(scene->service.agent, &batch, &scene->batch, NULL);
+    struct duress_failure why = {.code = DURESS_OK};
+    error = duress_with_batch(scene->service.agent, &batch, &scene->batch, &why);
+    assert_int_equal(why.code, error); /* it says so */
     if (error != DURESS_OK)
         return error;
     struct duress_cache_layer_options cache = {.cache = {.entries_max = 2}, .key_of = whole_content};
-    return duress_with_cache(scene->batch, &cache, &scene->cache, NULL);
+    error = duress_with_cache(scene->batch, &cache, &scene->cache, &why);
+    assert_int_equal(why.code, error);
+    return error;
 }
 
 static bool never(void *context)
@@ -338,6 +395,7 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_the_cache),
         cmocka_unit_test(a_thousand_calls_through_the_batch),
         cmocka_unit_test(a_thousand_calls_through_cache_batch_and_stack),
+        cmocka_unit_test(metrics_have_the_figures_of_both),
         cmocka_unit_test(every_allocation_may_be_the_one_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
