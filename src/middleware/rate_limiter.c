@@ -106,16 +106,24 @@ static void rate_count_wait(struct rate_limiter *limiter, uint64_t wait_ns)
         limiter->waited_ns_max = wait_ns;
 }
 
-/* Serves the head of the queue again and again, until it has to wait. Whoever asks or is told of an end meanwhile may
- * join the queue or leave it. */
+/* The heads of other queues at the same bucket, who may wait for the same instant, go first. */
+static void rate_give_way(struct rate_limiter *limiter, uint64_t now_ns)
+{
+    uint64_t at_ns = DURESS_TIME_NEVER;
+    if (rate_head(limiter) != NULL)
+        at_ns = duress_time_add(duress_bucket_ready_ns(limiter->bucket, limiter->limit.tokens_per_request, now_ns), 1);
+    duress_world_arm(limiter->layer.base.world, &limiter->timer, at_ns);
+}
+
+/* Serves the head of the queue until it has to wait. Whoever asks or is told of an end meanwhile may join the queue or
+ * leave it. */
 static void rate_serve(struct rate_limiter *limiter, uint64_t now_ns)
 {
-    uint64_t turn_ns = 0;
     struct rate_call *head;
     while ((head = rate_head(limiter)) != NULL) {
         struct duress_rate_decision decision = rate_decide(limiter, head, 0, now_ns);
         if (decision.verdict == DURESS_RATE_WAIT) {
-            duress_world_arm(limiter->layer.base.world, &limiter->timer, duress_time_add(decision.at_ns, turn_ns));
+            duress_world_arm(limiter->layer.base.world, &limiter->timer, decision.at_ns);
             return;
         }
         rate_leave(limiter, head);
@@ -123,10 +131,12 @@ static void rate_serve(struct rate_limiter *limiter, uint64_t now_ns)
             rate_refuse(limiter, head, &decision, now_ns);
             continue;
         }
-        /* The next one lets the heads of other queues, who wait for the same instant, go first. */
-        turn_ns = limiter->bucket != &limiter->own;
         rate_count_wait(limiter, now_ns - head->since_ns);
         rate_pass(limiter, head, now_ns);
+        if (limiter->bucket != &limiter->own) {
+            rate_give_way(limiter, now_ns);
+            return;
+        }
     }
     duress_world_disarm(limiter->layer.base.world, &limiter->timer);
 }
