@@ -69,9 +69,8 @@ static void expect_text(struct chaos *chaos, struct chaos_service *service, uint
     CHAOS_EXPECT_EQUAL(arrival.text[0], letter);
 }
 
-CHAOS_TEST(
-    rate_limiter, waiting_callers_arrive_at_the_rate,
-    "S9: many callers at once: all are answered, first come first served, as fast as tokens come in and no faster")
+CHAOS_TEST(rate_limiter, waiting_callers_arrive_at_the_rate,
+           "S9: many callers at once are all answered, in order, as fast as tokens come in and no faster")
 {
     enum { CALLS = 40 };
     struct chaos_service *echo = chaos_service_start(chaos, "echo");

@@ -328,6 +328,77 @@ static void a_caller_may_end_it_all_when_it_is_refused(void **state)
     layer_test_close(test);
 }
 
+/* --- memory --- */
+
+/* Stands outside of the limiter, and from each call on leaves those inside with little memory and no more to come. */
+struct hog {
+    struct duress_agent base;
+    struct duress_agent *inner;
+    struct probe_heap *heap;
+    size_t bytes; /* of the call's block, taken away in halves: a large piece would have memory of its own */
+};
+
+static void hog_ended(void *context, struct duress_call *child, const struct duress_result *result)
+{
+    (void)child;
+    duress_call_pass(context, result);
+}
+
+static void hog_process(struct duress_agent *agent, struct duress_call *call)
+{
+    struct hog *hog = (struct hog *)agent;
+    struct duress_child child = {.agent = hog->inner, .on_end = hog_ended, .context = call};
+    struct duress_failure failure;
+    hog->heap->fail_after = hog->heap->allocation_count;
+    if (duress_call_allocate(call, hog->bytes / 2) != NULL && duress_call_allocate(call, hog->bytes / 2) != NULL &&
+        duress_call_begin(call, &child, NULL) == DURESS_OK)
+        return;
+    duress_failure_set(&failure, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
+    duress_call_fail(call, &failure);
+}
+
+/* Without memory for the state of a call, or for the inner call, at once or when its tokens have come: the call ends,
+ * and its tokens are in the bucket as if it had never been. Returns how often that happened. */
+static int hog_all(struct layer_test *test, struct hog *hog, uint32_t tokens_before)
+{
+    int count = 0;
+    for (hog->bytes = 64; hog->bytes < 4000; hog->bytes += 32) {
+        struct rig_answer answer = {.ended = 0};
+        rig_run_for(&test->rig, DURESS_S);
+        for (uint32_t i = tokens_before; i < 2; i++)
+            layer_test_ask(test, "takes one", 0, false);
+        rig_ask(&hog->base, "x", &answer);
+        rig_run_dry(&test->rig);
+        hog->heap->fail_after = UINT64_MAX;
+        assert_int_equal(answer.ended, 1);
+        if (answer.error == DURESS_OK || answer.failure.origin != DURESS_ORIGIN_LIMITER)
+            continue; /* the hog itself had no memory, or the service */
+        assert_int_equal(answer.error, DURESS_E_NO_MEMORY);
+        assert_false(answer.failure.ambiguous);
+        bool at_once = answer.ended_ns == answer.started_ns;
+        assert_int_equal(duress_bucket_tokens(duress_rate_limiter_bucket(test->agent), answer.ended_ns),
+                         at_once ? tokens_before : 1);
+        count += at_once == (tokens_before > 0);
+    }
+    return count;
+}
+
+static void without_memory_the_tokens_stay_in_the_bucket(void **state)
+{
+    struct layer_test *test = *state;
+    static const struct duress_agent_ops ops = {.process = hog_process};
+    struct hog hog = {.heap = &test->rig.heap};
+    wrap(test, (struct duress_rate_limiter_options){.shared = NULL});
+    hog.inner = test->agent;
+    duress_agent_init(&hog.base, &ops, test->rig.client, NULL, "hog");
+    assert_true(hog_all(test, &hog, 2) > 10);
+    assert_true(hog_all(test, &hog, 0) > 10); /* after a wait */
+    struct duress_rate_limiter_counts counts = counts_of(test);
+    assert_true(counts.refused_by[DURESS_RATE_BY_NOTHING] > 20);
+    assert_int_equal(counts.waiting, 0);
+    layer_test_close(test);
+}
+
 static void an_agent_without_a_limiter_has_no_counts(void **state)
 {
     struct layer_test *test = *state;
@@ -375,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup(a_deadline_that_passes_while_waiting_names_the_limiter, setup),
         cmocka_unit_test_setup(a_stream_goes_through, setup),
         cmocka_unit_test_setup(a_caller_may_end_it_all_when_it_is_refused, setup),
+        cmocka_unit_test_setup(without_memory_the_tokens_stay_in_the_bucket, setup),
         cmocka_unit_test_setup(an_agent_without_a_limiter_has_no_counts, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
     };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <duress/middleware/hedge.h>
+#include <duress/middleware/rate_limiter.h>
 
 enum { CALL_COUNT = 1000, SEED_COUNT = 40 };
 
@@ -170,6 +171,28 @@ static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
     assert_int_equal(duress_stack_new(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
+/* About as fast as they come: some pass, some wait, some are refused. */
+static void wrap_limiter(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_rate_limiter_options options = {
+        .bucket = {.rate = 1500, .burst = 60},
+        .limit = {.tokens_per_request = 1, .waiting_max = 40},
+    };
+    assert_int_equal(duress_with_rate_limiter(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
+/* In its place around retry, breaker and timeout, and once more where it limits the attempts. */
+static void wrap_limited_stack(struct crowd *crowd, struct duress_agent *inner)
+{
+    wrap_limiter(crowd, inner);
+    struct duress_agent *attempts = crowd->test.agent;
+    wrap_stack(crowd, attempts);
+    struct duress_agent *stack = crowd->test.agent;
+    wrap_limiter(crowd, stack);
+    duress_agent_unref(attempts);
+    duress_agent_unref(stack);
+}
+
 static void assert_settled(struct duress_layer_counts counts, uint64_t begun_min)
 {
     assert_balanced(counts);
@@ -296,6 +319,47 @@ static void a_thousand_calls_through_the_stack(void **state)
     }
 }
 
+/* Every token that was spent let a call through to the service. */
+static void assert_limiter_settled(const struct duress_agent *agent, uint64_t begun_min)
+{
+    struct duress_rate_limiter_counts counts = duress_rate_limiter_counts(agent);
+    assert_settled(counts.calls, begun_min);
+    assert_int_equal(counts.waiting, 0);
+    assert_int_equal(counts.refused_by[DURESS_RATE_BY_QUEUE] + counts.refused_by[DURESS_RATE_BY_DEADLINE],
+                     counts.calls.refused);
+}
+
+static void a_thousand_calls_through_the_rate_limiter(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_limiter, seed);
+        struct duress_rate_limiter_counts counts = duress_rate_limiter_counts(crowd->test.agent);
+        assert_limiter_settled(crowd->test.agent, CALL_COUNT);
+        assert_int_equal(counts.calls.cancelled, crowd->cancelled);
+        /* They come in half a second, and the last one waits for at most 40 others. */
+        assert_in_range(crowd->test.service.begun, 500, 60 + 40 + 1500 / 2);
+        assert_true(counts.waited > 100);
+        assert_true(counts.calls.refused > 10);
+        uint64_t later_ns = rig_now_ns(&crowd->test.rig) + DURESS_S;
+        assert_int_equal(duress_bucket_tokens(duress_rate_limiter_bucket(crowd->test.agent), later_ns), 60);
+        layer_test_close(&crowd->test);
+    }
+}
+
+static void a_thousand_calls_through_the_limited_stack(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_limited_stack, seed);
+        assert_limiter_settled(crowd->test.agent, CALL_COUNT);
+        assert_settled(duress_retry_counts(crowd->test.agent).calls, 500);
+        assert_settled(duress_breaker_counts(crowd->test.agent), 1);
+        assert_settled(duress_timeout_counts(crowd->test.agent), 1);
+        layer_test_close(&crowd->test);
+    }
+}
+
 /* --- over the network --- */
 
 static void crowd_remote(crowd_wrap_fn wrap, uint64_t seed, uint32_t in_flight_max, uint32_t connections_max)
@@ -366,6 +430,8 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_the_hedge),
         cmocka_unit_test(a_thousand_calls_through_a_hedged_stack),
         cmocka_unit_test(a_thousand_calls_through_the_stack),
+        cmocka_unit_test(a_thousand_calls_through_the_rate_limiter),
+        cmocka_unit_test(a_thousand_calls_through_the_limited_stack),
         cmocka_unit_test(a_thousand_calls_over_the_network_one_at_a_time),
         cmocka_unit_test(a_thousand_calls_over_the_network_pipelined),
         cmocka_unit_test(a_thousand_calls_through_the_stack_over_the_network),
