@@ -160,16 +160,16 @@ CHAOS_TEST(batch, cancelled_item_leaves_the_batch,
            "a call that is cancelled before its batch goes does not reach the "
            "service; one that is later fails no other")
 {
-    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = 200 * DURESS_MS);
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = 400 * DURESS_MS);
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_agent *agent =
-        batch_around(chaos, chaos_link_agent(link), (struct duress_batch_options){.wait_ns = 100 * DURESS_MS});
+        batch_around(chaos, chaos_link_agent(link), (struct duress_batch_options){.wait_ns = 300 * DURESS_MS});
     struct chaos_call *early = begin(chaos, agent, "early");
     struct chaos_call *late = begin(chaos, agent, "late");
     struct chaos_call *stays = begin(chaos, agent, "stays");
     chaos_pass(chaos, 50 * DURESS_MS);
     chaos_call_cancel(early);
-    chaos_pass(chaos, 150 * DURESS_MS);
+    chaos_pass(chaos, 400 * DURESS_MS);
     chaos_call_cancel(late);
     struct chaos_answer answer = chaos_await(chaos, stays);
     CHAOS_EXPECT_REPLY(answer, "stays");

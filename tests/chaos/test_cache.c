@@ -242,7 +242,7 @@ CHAOS_TEST(cache, least_recently_used_goes, "at the limit the reply goes that wa
 
 CHAOS_TEST(cache, forgotten_in_flight_is_not_kept, "what was asked for before its key was forgotten is not kept")
 {
-    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = 200 * DURESS_MS);
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = 400 * DURESS_MS);
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct duress_agent *agent = cache_around(chaos, chaos_link_agent(link), NULL);
     struct chaos_call *call = begin(chaos, agent, 30 * DURESS_S);
