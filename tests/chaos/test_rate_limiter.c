@@ -137,13 +137,13 @@ CHAOS_TEST(rate_limiter, refused_callers_never_arrive,
         begin_many(chaos, agent, calls, CALLS);
         for (size_t i = 0; i < CALLS; i++) {
             struct chaos_answer answer = chaos_await(chaos, calls[i]);
+            CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 0); /* nobody waits */
             passed += answer.error == DURESS_OK;
             if (answer.error == DURESS_OK)
                 continue;
             CHAOS_EXPECT_ERROR(answer, DURESS_E_RATE_LIMITED);
             CHAOS_EXPECT_EQUAL(answer.failure.origin, DURESS_ORIGIN_LIMITER);
             CHAOS_EXPECT(!answer.failure.ambiguous);
-            CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 0);
             CHAOS_EXPECT_AT_LEAST(answer.failure.retry_after_ns, 1);
             CHAOS_EXPECT_AT_MOST(answer.failure.retry_after_ns, TOKEN_NS);
             retry_after_ns = answer.failure.retry_after_ns;
@@ -153,6 +153,7 @@ CHAOS_TEST(rate_limiter, refused_callers_never_arrive,
         chaos_pass(chaos, retry_after_ns);
     }
 
+    CHAOS_EXPECT_AT_MOST(passed, 4 * CALLS); /* most were refused, also where the machine was busy meanwhile */
     CHAOS_EXPECT_ARRIVALS(echo, passed);
     expect_within_rate(chaos, echo, started_ns);
     CHAOS_EXPECT_EQUAL(duress_rate_limiter_counts(agent).refused_by[DURESS_RATE_BY_RATE], 8 * CALLS - passed);

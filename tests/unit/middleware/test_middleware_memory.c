@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include <duress/middleware/rate_limiter.h>
+
 enum { CALL_COUNT = 6 };
 
 struct scene {
@@ -75,7 +77,13 @@ static int scene_build(struct scene *scene)
     struct duress_breaker_layer_options breaker = {.breaker = {.failures_to_open = 100}};
     struct duress_timeout_options timeout = {.limit_ns = DURESS_S};
     struct duress_stack_options layers = {.retry = &retry, .breaker = &breaker, .timeout = &timeout};
-    return duress_stack_new(scene->remote, &layers, &scene->stack, NULL);
+    struct duress_agent *limited = NULL;
+    struct duress_rate_limiter_options limiter = {.bucket = {.rate = 1000, .burst = 3}}; /* the other half waits */
+    error = duress_with_rate_limiter(scene->remote, &limiter, &limited, NULL);
+    if (error == DURESS_OK)
+        error = duress_stack_new(limited, &layers, &scene->stack, NULL);
+    duress_agent_unref(limited);
+    return error;
 }
 
 static void scene_ask(struct scene *scene)

@@ -350,8 +350,10 @@ static void hog_process(struct duress_agent *agent, struct duress_call *call)
     struct duress_child child = {.agent = hog->inner, .on_end = hog_ended, .context = call};
     struct duress_failure failure;
     hog->heap->fail_after = hog->heap->allocation_count;
-    if (duress_call_allocate(call, hog->bytes / 2) != NULL && duress_call_allocate(call, hog->bytes / 2) != NULL &&
-        duress_call_begin(call, &child, NULL) == DURESS_OK)
+    bool hogged = true;
+    for (int half = 0; half < 2 && hogged; half++)
+        hogged = duress_call_allocate(call, hog->bytes / 2) != NULL;
+    if (hogged && duress_call_begin(call, &child, NULL) == DURESS_OK)
         return;
     duress_failure_set(&failure, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
     duress_call_fail(call, &failure);
