@@ -140,10 +140,8 @@ static bool hedge_attempt(struct hedge_call *state, uint64_t now_ns)
         .context = attempt,
     };
     *attempt = (struct hedge_attempt){.state = state, .begun_ns = now_ns};
-    if (duress_call_begin(state->call, &child, &attempt->child) != DURESS_OK) {
-        attempt->child = NULL;
+    if (duress_call_begin(state->call, &child, &attempt->child) != DURESS_OK)
         return false;
-    }
     state->begun++;
     layer->attempts++;
     return true;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <duress/middleware/hedge.h>
+#include <duress/middleware/metrics.h>
 #include <duress/middleware/rate_limiter.h>
 
 enum { CALL_COUNT = 1000, SEED_COUNT = 40 };
@@ -155,6 +156,15 @@ static void wrap_hedged_stack(struct crowd *crowd, struct duress_agent *inner)
     duress_agent_unref(stack);
     stack = crowd->test.agent;
     assert_int_equal(duress_with_retry(stack, &retry, NULL, &crowd->test.agent, NULL), DURESS_OK);
+    duress_agent_unref(stack);
+}
+
+/* metrics -> retry -> hedge -> breaker -> timeout */
+static void wrap_observed_stack(struct crowd *crowd, struct duress_agent *inner)
+{
+    wrap_hedged_stack(crowd, inner);
+    struct duress_agent *stack = crowd->test.agent;
+    assert_int_equal(duress_with_metrics(stack, NULL, &crowd->test.agent, NULL), DURESS_OK);
     duress_agent_unref(stack);
 }
 
@@ -307,6 +317,29 @@ static void a_thousand_calls_through_a_hedged_stack(void **state)
     }
 }
 
+static void a_thousand_calls_through_the_metrics(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_observed_stack, seed);
+        struct duress_metrics metrics;
+        struct duress_metrics_layer layers[4];
+        assert_int_equal(duress_metrics_read(crowd->test.agent, &metrics), DURESS_OK);
+        assert_settled(metrics.calls, CALL_COUNT);
+        assert_int_equal(metrics.calls.begun, CALL_COUNT);
+        uint64_t told[DURESS_ERROR_NUMBER_END] = {0};
+        for (int i = 0; i < CALL_COUNT; i++)
+            told[-crowd->calls[i].answer.error]++;
+        assert_memory_equal(metrics.ended, told, sizeof told); /* what the callers were told, code by code */
+        assert_int_equal(metrics.succeeded.count, told[0]);
+        assert_int_equal(metrics.failed.count, CALL_COUNT - told[0] - told[-DURESS_E_CANCELLED]);
+        assert_int_equal(duress_metrics_layers(crowd->test.agent, layers, 4), 4);
+        for (int i = 0; i < 4; i++)
+            assert_settled(layers[i].calls, 1);
+        layer_test_close(&crowd->test);
+    }
+}
+
 static void a_thousand_calls_through_the_stack(void **state)
 {
     (void)state;
@@ -429,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_the_breaker),
         cmocka_unit_test(a_thousand_calls_through_the_hedge),
         cmocka_unit_test(a_thousand_calls_through_a_hedged_stack),
+        cmocka_unit_test(a_thousand_calls_through_the_metrics),
         cmocka_unit_test(a_thousand_calls_through_the_stack),
         cmocka_unit_test(a_thousand_calls_through_the_rate_limiter),
         cmocka_unit_test(a_thousand_calls_through_the_limited_stack),
