@@ -283,15 +283,20 @@ const char *http_echo_answer(void)
 
 /* --- the rig --- */
 
-void http_rig_open(struct http_rig *rig)
+void http_rig_open_with(struct http_rig *rig, const struct duress_world_live_options *live)
 {
     *rig = (struct http_rig){.port = 0};
     probe_heap_init(&rig->heap, UINT64_MAX);
-    assert_int_equal(duress_world_live_new(NULL, &rig->world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(live, &rig->world), DURESS_OK);
     struct duress_listen_options options = {.address = duress_address_loopback(0)};
     assert_int_equal(duress_world_listen(rig->world, &options, peer_accept, rig, &rig->listener), DURESS_OK);
     rig->port = duress_listener_address(rig->listener).port;
     rig->answer = http_echo_answer();
+}
+
+void http_rig_open(struct http_rig *rig)
+{
+    http_rig_open_with(rig, NULL);
 }
 
 void http_rig_close(struct http_rig *rig)

@@ -87,8 +87,9 @@ struct http_rig {
 };
 
 void http_rig_open(struct http_rig *rig);
-/* For tests in which memory may be out: DURESS_OK or DURESS_E_NO_MEMORY; http_rig_close() in either case. The world and
- * the peer have memory of their own. */
+/* The same on a world with |options|. */
+void http_rig_open_with(struct http_rig *rig, const struct duress_world_live_options *options);
+/* Closes everything and asserts that the agent's memory is gone. */
 void http_rig_close(struct http_rig *rig);
 
 /* An agent for http://127.0.0.1:port, its memory from rig->heap. |options| NULL: the defaults; its world, allocator
