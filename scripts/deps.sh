@@ -11,8 +11,8 @@ set -u
 # Compiler, generator and the libraries that the rooms use.
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev libjansson-dev
     libcurl4-openssl-dev libmicrohttpd-dev)
-# The unit tests' harness, and nm(1) for the tests of symbols.
-test=(libcmocka-dev binutils)
+# The unit tests' harness, nm(1) for the tests of symbols, and openssl(1) for certificates of a day.
+test=(libcmocka-dev binutils openssl)
 # bench/run.sh checks each figure as JSON.
 bench=(jq)
 # The second compiler with sanitizers and libFuzzer, readable stack traces, and the checks of .ci/run.

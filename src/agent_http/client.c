@@ -100,8 +100,12 @@ static void client_work(struct http_client *client)
         list_remove(&transfer->news);
         duress__http_reply_news(transfer);
     }
-    while (!list_is_empty(&client->finished))
-        duress__http_reply_finish(LIST_OWNER(client->finished.next, struct http_transfer, link));
+    while (!list_is_empty(&client->finished)) {
+        struct http_transfer *transfer = LIST_OWNER(client->finished.next, struct http_transfer, link);
+        bool refused = transfer->result == CURLE_COULDNT_CONNECT && transfer->open_error == DURESS_OK;
+        if (!refused || transfer->owner == NULL || !duress__http_transfer_try_next(transfer))
+            duress__http_reply_finish(transfer);
+    }
 }
 
 static void client_pump(void *context)

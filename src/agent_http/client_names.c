@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Names: looked up by the world, one question for all calls that wait, and handed to libcurl as a list of addresses, so
- * that it asks nobody by itself. A call that will find a kept connection needs no answer. */
+ * Names: looked up by the world, one question for all calls that wait. libcurl is told one address at a time, so that
+ * it asks nobody by itself, and which address is tried when is the same as on every transport. A call that will find a
+ * kept connection needs no answer. */
 #include "client_private.h"
 
 #include <string.h>
@@ -35,21 +36,6 @@ static void names_fail(struct http_client *client, int error)
     duress_agent_unref(&client->base);
 }
 
-/* Appends an address without its port. */
-static size_t names_append(char *list, size_t length, const struct duress_address *address)
-{
-    char text[DURESS_ADDRESS_TEXT_BYTES_MAX];
-    const char *colon = strrchr(duress_address_format(address, text, sizeof text), ':');
-    size_t bytes = colon != NULL ? (size_t)(colon - text) : 0;
-    if (address->family == DURESS_FAMILY_UNIX || bytes == 0 || length + 1 + bytes >= HTTP_ADDRESS_LIST_BYTES)
-        return length;
-    if (length > 0)
-        list[length++] = ',';
-    memcpy(list + length, text, bytes);
-    list[length + bytes] = '\0';
-    return length + bytes;
-}
-
 static void names_resolved(void *context, int error, const struct duress_address *addresses, size_t count)
 {
     struct http_client *client = context;
@@ -59,10 +45,9 @@ static void names_resolved(void *context, int error, const struct duress_address
         names_fail(client, error);
         return;
     }
-    size_t length = 0;
-    for (size_t i = 0; i < count && i < HTTP_ADDRESSES_MAX; i++)
-        length = names_append(client->names, length, &addresses[i]);
-    DURESS_ASSERT(length > 0);
+    client->address_count = count < HTTP_ADDRESSES_MAX ? count : HTTP_ADDRESSES_MAX;
+    memcpy(client->addresses, addresses, client->address_count * sizeof *addresses);
+    client->address_first = 0;
     client->names_generation++;
     client->names_spoiled = false;
     client->names_at_ns = duress_world_now_ns(client->base.world);

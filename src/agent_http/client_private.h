@@ -27,7 +27,6 @@ enum {
     HTTP_BUFFER_KEPT_BYTES = 64 * 1024, /* of each buffer between calls */
     HTTP_VALUE_BYTES_MAX = 64,          /* of the values of headers that are looked at */
     HTTP_SOCKET_BUCKETS = 64,           /* a power of 2 */
-    HTTP_ADDRESS_LIST_BYTES = 16 * 48,  /* HTTP_ADDRESSES_MAX IPv6 addresses in brackets, with commas */
 };
 
 /* How a whole reply whose stream goes on after its end is waited for, so that the connection can be kept. */
@@ -89,12 +88,16 @@ struct http_transfer {
     bool connected;            /* libcurl was about to send the request */
     bool streams;              /* the handle is set up for /stream */
     enum http_abort abort;
-    int open_error;            /* of the last socket() */
-    curl_socket_t fd;          /* of its connection, where that is kept; once finished */
-    CURLcode result;           /* once finished */
-    uint64_t names_generation; /* of the addresses that the handle was told */
-    struct curl_slist *names;  /* the text of them */
-    size_t head_bytes;         /* of all heads of this exchange */
+    int open_error;       /* of the last socket() */
+    curl_socket_t fd;     /* of its connection, where that is kept; once finished */
+    CURLcode result;      /* once finished */
+    uint32_t attempt;     /* addresses that were tried before this one */
+    size_t address_first; /* which was tried first */
+    uint64_t connect_deadline_ns;
+    struct curl_slist *address;  /* what the handle was told: "::address:"; NULL: nothing */
+    uint64_t address_generation; /* and of which lookup it was */
+    size_t address_index;
+    size_t head_bytes; /* of all heads of this exchange */
     struct http_head head;
     struct duress_buffer out;
     struct duress_buffer in; /* the body; of an event stream what has not been read yet */
@@ -166,8 +169,10 @@ struct http_client {
     struct duress_timer lookup_timer;
     uint64_t names_generation; /* 0: never looked up */
     uint64_t names_at_ns;
-    bool names_spoiled;                  /* a connect failed since */
-    char names[HTTP_ADDRESS_LIST_BYTES]; /* "address,address" */
+    bool names_spoiled; /* a connect failed since */
+    struct duress_address addresses[HTTP_ADDRESSES_MAX];
+    size_t address_count; /* 0 where the host is an address itself */
+    size_t address_first; /* where the next connection is tried first */
 
     CURLM *multi; /* NULL where nothing is open */
     struct duress_timer curl_timer;
@@ -230,6 +235,9 @@ DURESS_MUST_CHECK int duress__http_transfer_begin(struct http_transfer *transfer
                                                   const char **detail);
 /* Takes it from libcurl where libcurl has it, which resets its connection unless it was done; and makes it free. */
 void duress__http_transfer_release(struct http_transfer *transfer);
+/* A connect failed: tries the next address where there is one, and time. False where there is not; then nothing has
+ * changed. */
+bool duress__http_transfer_try_next(struct http_transfer *transfer);
 /* libcurl is done with it. */
 void duress__http_transfer_done(struct http_transfer *transfer, CURLcode result);
 /* Marks the call as sent where a byte has left. */

@@ -9,6 +9,7 @@
 #include "client_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,6 +161,25 @@ static int socket_refuse(struct http_transfer *transfer, int fd, int error)
     return CURL_SOCKET_BAD;
 }
 
+/* A descriptor whose number libcurl does not hold for an older one, which it closed without a word: it would think that
+ * it had said already what it wants to hear of the new one. */
+static int socket_new(struct http_client *client, const struct curl_sockaddr *address)
+{
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+    const struct http_socket *older = fd >= 0 ? *socket_place(client, fd) : NULL;
+    if (older != NULL && older->wanted) {
+        int other = fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
+        int number = errno;
+        (void)close(fd);
+        errno = number;
+        fd = other;
+    }
+    int number = errno;
+    duress__http_sockets_sweep(client);
+    errno = number;
+    return fd;
+}
+
 curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_transfer *transfer = context;
@@ -171,8 +191,7 @@ curl_socket_t duress__http_socket_open(void *context, curlsocktype purpose, stru
         transfer->abort = HTTP_ABORT_REPEATED;
         return CURL_SOCKET_BAD;
     }
-    duress__http_sockets_sweep(client); /* the new one may get the number of one that is gone */
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
+    int fd = socket_new(client, address);
     if (fd < 0)
         return socket_refuse(transfer, fd, duress__http_error_from_errno(errno));
     struct http_socket *made = duress_allocate_zeroed(client->base.allocator, 1, sizeof *made);

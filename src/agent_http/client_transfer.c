@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <duress/world/address.h>
+
 #define USER_AGENT "duress"
 
 /* --- libcurl's callbacks: nobody is told of anything here --- */
@@ -144,6 +146,10 @@ static void transfer_timer_expired(void *context)
     struct http_transfer *transfer = context;
     struct http_client *client = transfer->client;
     struct http_call *owner = transfer->owner;
+    if (owner != NULL && duress__http_transfer_try_next(transfer)) {
+        duress__http_want_pump(client);
+        return;
+    }
     duress_agent_ref(&client->base);
     client->names_spoiled = client->names_spoiled || owner != NULL;
     duress__http_transfer_release(transfer);
@@ -260,10 +266,9 @@ static bool transfer_set_up(struct http_transfer *transfer)
 static void transfer_drop_handle(struct http_transfer *transfer)
 {
     curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->names);
+    curl_slist_free_all(transfer->address);
     transfer->easy = NULL;
-    transfer->names = NULL;
-    transfer->names_generation = 0;
+    transfer->address = NULL;
 }
 
 void duress__http_transfer_free(struct http_transfer *transfer)
@@ -315,23 +320,28 @@ static int request_encode(struct http_transfer *transfer, const struct duress_ca
     return error;
 }
 
-/* Tells the handle the addresses of the last lookup, where it does not know them yet. All handles of a multi share what
- * one was told, but which of them libcurl looks at first is not ours to say. */
-static bool transfer_tell_names(struct http_transfer *transfer)
+/* Tells the handle where to connect to, where that is not the URL's host: the name in the request, and in TLS, stays.
+ */
+static bool transfer_tell_address(struct http_transfer *transfer)
 {
     struct http_client *client = transfer->client;
-    char text[HTTP_HOST_BYTES_MAX + HTTP_ADDRESS_LIST_BYTES + 8];
-    if (!client->target.named || transfer->names_generation == client->names_generation)
+    char text[DURESS_ADDRESS_TEXT_BYTES_MAX + 8] = "::";
+    if (client->address_count == 0)
         return true;
-    (void)snprintf(text, sizeof text, "%s:%u:%s", client->target.host, client->target.port, client->names);
-    struct curl_slist *names = curl_slist_append(NULL, text);
-    if (names == NULL || curl_easy_setopt(transfer->easy, CURLOPT_RESOLVE, names) != CURLE_OK) {
-        curl_slist_free_all(names);
+    size_t index = (transfer->address_first + transfer->attempt) % client->address_count;
+    if (transfer->address != NULL && transfer->address_generation == client->names_generation &&
+        transfer->address_index == index)
+        return true;
+    (void)duress_address_format(&client->addresses[index], text + 2, sizeof text - 2); /* "::127.0.0.1:80" */
+    struct curl_slist *address = curl_slist_append(NULL, text);
+    if (address == NULL || curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_TO, address) != CURLE_OK) {
+        curl_slist_free_all(address);
         return false;
     }
-    curl_slist_free_all(transfer->names);
-    transfer->names = names;
-    transfer->names_generation = client->names_generation;
+    curl_slist_free_all(transfer->address);
+    transfer->address = address;
+    transfer->address_generation = client->names_generation;
+    transfer->address_index = index;
     return true;
 }
 
@@ -343,36 +353,56 @@ static bool transfer_hand_over(struct http_transfer *transfer, bool streams)
         return false;
     if (transfer->streams != streams && !setup_path(transfer, streams))
         return false;
-    if (duress__http_multi_open(client) != DURESS_OK || !transfer_tell_names(transfer))
+    if (duress__http_multi_open(client) != DURESS_OK || !transfer_tell_address(transfer))
         return false;
     return curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.length) == CURLE_OK &&
            curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, (const char *)body.data) == CURLE_OK &&
            curl_multi_add_handle(client->multi, transfer->easy) == CURLM_OK;
 }
 
-int duress__http_transfer_begin(struct http_transfer *transfer, struct http_call *call, const char **detail)
+/* Each of the addresses left gets an equal share of the time left, so that a silent one does not eat it all. */
+static void transfer_arm(struct http_transfer *transfer)
 {
     struct http_client *client = transfer->client;
-    struct duress_world *world = client->base.world;
-    int error = request_encode(transfer, call->call, detail);
-    if (error != DURESS_OK)
-        return error;
+    uint64_t now_ns = duress_world_now_ns(client->base.world);
+    uint64_t left_ns = duress_time_until(now_ns, transfer->connect_deadline_ns);
+    uint64_t addresses_left = client->address_count > transfer->attempt ? client->address_count - transfer->attempt : 1;
+    duress_world_arm(client->base.world, &transfer->timer, duress_time_add(now_ns, left_ns / addresses_left));
+}
+
+/* One exchange from its beginning: the connect, with |transfer|->attempt addresses tried before. */
+static bool transfer_start(struct http_transfer *transfer, bool streams)
+{
     transfer->connected = false;
     transfer->abort = HTTP_ABORT_NONE;
     transfer->open_error = DURESS_OK;
     transfer->head_bytes = 0;
     transfer->head = (struct http_head){.content = HTTP_CONTENT_NONE};
     transfer->error_text[0] = '\0';
-    if (!transfer_hand_over(transfer, call->call->streaming))
-        return DURESS_E_NO_MEMORY;
+    if (!transfer_hand_over(transfer, streams))
+        return false;
     transfer->phase = TRANSFER_RUNNING;
-    list_append(&client->running, &transfer->link);
+    list_append(&transfer->client->running, &transfer->link);
+    transfer_arm(transfer);
+    return true;
+}
+
+int duress__http_transfer_begin(struct http_transfer *transfer, struct http_call *call, const char **detail)
+{
+    struct http_client *client = transfer->client;
+    int error = request_encode(transfer, call->call, detail);
+    if (error != DURESS_OK)
+        return error;
+    uint64_t turn_ns = call->turn_ns != 0 ? call->turn_ns : duress_world_now_ns(client->base.world);
+    transfer->connect_deadline_ns = duress_time_add(turn_ns, client->connect_timeout_ns);
+    transfer->attempt = 0;
+    transfer->address_first = client->address_first;
+    if (!transfer_start(transfer, call->call->streaming))
+        return DURESS_E_NO_MEMORY;
     client->running_count++;
     transfer->owner = call;
     call->transfer = transfer;
     duress_call_mark_stage(call->call, DURESS_ORIGIN_CONNECT);
-    uint64_t turn_ns = call->turn_ns != 0 ? call->turn_ns : duress_world_now_ns(world);
-    duress_world_arm(world, &transfer->timer, duress_time_add(turn_ns, client->connect_timeout_ns));
     return DURESS_OK;
 }
 
@@ -408,13 +438,14 @@ void duress__http_transfer_done(struct http_transfer *transfer, CURLcode result)
     transfer->result = result;
     transfer->phase = TRANSFER_FINISHED;
     list_append(&client->finished, &transfer->link);
+    if (transfer->connected && client->address_count > 0 && transfer->address_generation == client->names_generation)
+        client->address_first = transfer->address_index; /* which was reached: the next ones begin there */
 }
 
-void duress__http_transfer_release(struct http_transfer *transfer)
+/* Takes it from libcurl, where libcurl has it, and out of the lists of those under way. */
+static void transfer_stop(struct http_transfer *transfer)
 {
     struct http_client *client = transfer->client;
-    struct duress_world *world = client->base.world;
-    DURESS_ASSERT(transfer->phase != TRANSFER_FREE);
     bool done = transfer->phase == TRANSFER_FINISHED;
     if (!done) {
         client->resetting = true;
@@ -424,9 +455,34 @@ void duress__http_transfer_release(struct http_transfer *transfer)
     }
     if (!done || transfer->result != CURLE_OK)
         transfer_drop_handle(transfer);
-    duress_world_disarm(world, &transfer->timer);
+    duress_world_disarm(client->base.world, &transfer->timer);
     list_remove(&transfer->unsent);
     list_remove(&transfer->news);
+}
+
+bool duress__http_transfer_try_next(struct http_transfer *transfer)
+{
+    struct http_client *client = transfer->client;
+    uint64_t now_ns = duress_world_now_ns(client->base.world);
+    if (transfer->attempt + 1 >= client->address_count || now_ns >= transfer->connect_deadline_ns ||
+        transfer_sent_bytes(transfer) > 0)
+        return false;
+    transfer_stop(transfer);
+    transfer->attempt++;
+    if (transfer_start(transfer, transfer->owner->call->streaming))
+        return true;
+    transfer->phase = TRANSFER_FINISHED;
+    transfer->result = CURLE_OUT_OF_MEMORY;
+    list_append(&client->finished, &transfer->link);
+    return true;
+}
+
+void duress__http_transfer_release(struct http_transfer *transfer)
+{
+    struct http_client *client = transfer->client;
+    struct duress_world *world = client->base.world;
+    DURESS_ASSERT(transfer->phase != TRANSFER_FREE);
+    transfer_stop(transfer);
     if (transfer->owner != NULL)
         transfer->owner->transfer = NULL;
     transfer->owner = NULL;

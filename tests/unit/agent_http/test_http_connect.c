@@ -184,6 +184,26 @@ static void a_call_given_up_during_its_lookup_ends_at_once(void **state)
     http_rig_close(&rig);
 }
 
+/* A listener on 127.0.0.|host| whose queue is full: it answers no SYN. */
+static int stuffed_listener(uint8_t host, uint16_t *port, int *stuffing, size_t count)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(0x7f000000u | host)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    *port = ntohs(address.sin_port);
+    for (size_t i = 0; i < count; i++) {
+        stuffing[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(stuffing[i] >= 0);
+        (void)connect(stuffing[i], (struct sockaddr *)&address, sizeof address);
+    }
+    return fd;
+}
+
 /* Nobody listens on the first two. */
 static void every_address_of_a_name_is_tried(void **state)
 {
@@ -196,13 +216,46 @@ static void every_address_of_a_name_is_tried(void **state)
     memcpy(server.addresses, (const uint8_t[]){3, 2, 1}, 3);
     server.address_count = 3;
     struct duress_agent *agent = named_agent(&rig, (struct duress_http_agent_options){.url = NULL});
+    uint64_t begun_ns = duress_world_now_ns(rig.world);
     int error = http_ask_and_wait(&rig, agent, "x", &answer);
     if (error != DURESS_OK)
         fail_msg("%s", answer.failure.detail);
+    assert_true(answer.ended_ns < begun_ns + 2 * DURESS_S); /* no refusal is sat out */
     assert_int_equal(rig.accepted, 1);
     http_answer_clear(&answer);
     duress_agent_unref(agent);
     http_rig_close(&rig);
+}
+
+/* The first one never answers: it gets its share of the time, and the next call does not try it any more. */
+static void a_silent_address_does_not_eat_the_time_of_the_others(void **state)
+{
+    struct http_rig rig;
+    struct name_server server;
+    struct http_answer answer = {.ended = 0};
+    int stuffing[4];
+    (void)state;
+    named_rig_open(&rig, &server, DURESS_S);
+    int listener = stuffed_listener(2, &rig.port, stuffing, 4);
+    server.mood = NAME_IS_ANSWERED;
+    memcpy(server.addresses, (const uint8_t[]){2, 1}, 2);
+    server.address_count = 2;
+    struct duress_agent *agent =
+        named_agent(&rig, (struct duress_http_agent_options){.connect_timeout_ns = 400 * DURESS_MS});
+    uint64_t begun_ns = duress_world_now_ns(rig.world);
+    assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answer), DURESS_OK);
+    assert_true(answer.ended_ns >= begun_ns + 150 * DURESS_MS);
+    http_conn_fin(rig.conns);
+    http_run_until_alone(&rig);
+    begun_ns = duress_world_now_ns(rig.world);
+    assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answer), DURESS_OK);
+    assert_true(answer.ended_ns < begun_ns + 150 * DURESS_MS);
+    http_answer_clear(&answer);
+    duress_agent_unref(agent);
+    http_rig_close(&rig);
+    for (size_t i = 0; i < 4; i++)
+        (void)close(stuffing[i]);
+    (void)close(listener);
 }
 
 /* The service moves while its old place refuses: the next call asks anew. */
@@ -265,34 +318,15 @@ static void a_host_without_route_is_unreachable(void **state)
     http_rig_close(&rig);
 }
 
-/* A listener whose queue is full answers no SYN. */
-static int stuffed_listener(uint16_t *port, int *stuffing, size_t count)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(listen(fd, 0), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    *port = ntohs(address.sin_port);
-    for (size_t i = 0; i < count; i++) {
-        stuffing[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        assert_true(stuffing[i] >= 0);
-        (void)connect(stuffing[i], (struct sockaddr *)&address, sizeof address);
-    }
-    return fd;
-}
-
 static void a_host_that_never_answers_is_a_connect_timeout(void **state)
 {
     struct http_rig rig;
     struct http_answer answer = {.ended = 0};
     int stuffing[4];
-    uint16_t port;
+    uint16_t port = 0;
     char url[64];
     (void)state;
-    int listener = stuffed_listener(&port, stuffing, 4);
+    int listener = stuffed_listener(1, &port, stuffing, 4);
     http_rig_open(&rig);
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
     struct duress_http_agent_options options = {.url = url, .connect_timeout_ns = 100 * DURESS_MS};
@@ -342,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_lookup_counts_against_the_connect_timeout),
         cmocka_unit_test(a_call_given_up_during_its_lookup_ends_at_once),
         cmocka_unit_test(every_address_of_a_name_is_tried),
+        cmocka_unit_test(a_silent_address_does_not_eat_the_time_of_the_others),
         cmocka_unit_test(a_name_is_looked_up_again_after_a_connect_failed),
         cmocka_unit_test(a_closed_port_is_refused_at_once),
         cmocka_unit_test(a_host_without_route_is_unreachable),
