@@ -60,6 +60,16 @@ static void mhd_follow(struct duress_http_server *server)
     duress_world_arm(server->options.world, &server->pump_timer, duress_time_add(now_ns, wait_ns));
 }
 
+static void gone_check(struct duress_http_server *server)
+{
+    struct list_link *link = server->gone.next;
+    while (link != &server->gone && !server->freed) {
+        struct http_server_connection *connection = LIST_OWNER(link, struct http_server_connection, gone);
+        link = link->next; /* Connections are freed by MHD only, and it does not run here. */
+        duress__http_connection_check_gone(connection);
+    }
+}
+
 static void server_pump(void *context)
 {
     struct duress_http_server *server = context;
@@ -67,6 +77,7 @@ static void server_pump(void *context)
     peers_harvest(server);
     if (!server->freed)
         (void)MHD_run(server->daemon);
+    gone_check(server);
     if (!server->freed)
         mhd_follow(server);
     duress__http_server_unpin(server);
@@ -218,6 +229,7 @@ static void server_ready(struct duress_http_server *server, const struct duress_
     server->drained_later.fn = drained_call;
     server->drained_later.context = server;
     list_init(&server->connections);
+    list_init(&server->gone);
     duress_buffer_init(&server->scratch, 0, server->allocator);
     duress_timer_init(&server->pump_timer, pump_timer_expired, server);
     duress_timer_init(&server->stop_timer, stop_expired, server);

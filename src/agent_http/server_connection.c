@@ -47,6 +47,7 @@ static struct http_server_connection *connection_new(struct duress_http_server *
     connection->number = server->counts.connections_accepted;
     connection->fresh = true;
     list_init(&connection->link);
+    list_init(&connection->gone);
     duress_buffer_init(&connection->body, 0, server->allocator);
     duress_buffer_init(&connection->out, 0, server->allocator);
     duress_timer_init(&connection->timer, connection_expired, connection);
@@ -65,6 +66,7 @@ static void connection_free(struct http_server_connection *connection)
     duress__http_connection_clear(connection);
     duress_world_disarm(server->options.world, &connection->timer);
     list_remove(&connection->link);
+    list_remove(&connection->gone);
     duress_buffer_close(&connection->body);
     duress_buffer_close(&connection->out);
     duress_release(server->allocator, connection);
@@ -190,8 +192,13 @@ void duress__http_connection_close(struct http_server_connection *connection, bo
         struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         (void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     }
-    (void)shutdown(connection->fd, SHUT_RDWR);
+    /* One that is suspended asks us what to do next; a FIN would go before the RST. */
+    if (!connection->suspended || !reset)
+        (void)shutdown(connection->fd, SHUT_RDWR);
+    /* MHD hears of each change of a socket once only, and may have heard of this one's end already. */
+    (void)MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 1U);
     duress__http_connection_resume(connection);
+    duress__http_server_want_pump(connection->server);
 }
 
 static const char *status_text(unsigned status)
@@ -240,18 +247,31 @@ void duress__http_connection_refuse(struct http_server_connection *connection, c
 void duress__http_connection_peer_gone(struct http_server_connection *connection)
 {
     connection->peer_gone = true;
+    list_append(&connection->server->gone, &connection->gone);
     bool at_work = connection->phase == HTTP_PHASE_WORKING || connection->phase == HTTP_PHASE_STREAMING;
     if (at_work || connection->phase == HTTP_PHASE_REFUSED)
         duress__http_connection_close(connection, false);
 }
 
-void duress__http_connection_stop(struct http_server_connection *connection)
+/* Whether bytes lie in its socket that MHD has not read. */
+static bool has_unread(const struct http_server_connection *connection)
 {
     int waiting = 0;
-    if (connection->phase != HTTP_PHASE_IDLE)
-        return;
+    return ioctl(connection->fd, FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+void duress__http_connection_check_gone(struct http_server_connection *connection)
+{
+    bool reading = connection->phase == HTTP_PHASE_IDLE || connection->phase == HTTP_PHASE_HEAD ||
+                   connection->phase == HTTP_PHASE_BODY;
+    if (reading && !has_unread(connection))
+        duress__http_connection_close(connection, false);
+}
+
+void duress__http_connection_stop(struct http_server_connection *connection)
+{
     /* What has arrived already is not idle, though MHD has not looked at it. */
-    if (ioctl(connection->fd, FIONREAD, &waiting) == 0 && waiting == 0)
+    if (connection->phase == HTTP_PHASE_IDLE && !has_unread(connection))
         duress__http_connection_close(connection, false);
 }
 

@@ -40,6 +40,7 @@ enum http_server_phase {
 struct http_server_connection {
     struct duress_http_server *server;
     struct list_link link;
+    struct list_link gone; /* in the list of those whose peer's end was seen */
     struct MHD_Connection *mhd;
     int fd;
     uint64_t number;
@@ -82,6 +83,7 @@ struct duress_http_server {
     struct http_server_watch *watch;
     int epoll_fd; /* MHD's set, and the ends of peers */
     struct list_link connections;
+    struct list_link gone;
     struct duress_buffer scratch;
     struct duress_http_server_counts counts;
     uint64_t bodies_bytes;
@@ -127,6 +129,9 @@ void duress__http_connection_close(struct http_server_connection *connection, bo
 void duress__http_connection_refuse(struct http_server_connection *connection, const struct http_refusal *refusal);
 /* The peer's FIN or RST was seen. */
 void duress__http_connection_peer_gone(struct http_server_connection *connection);
+/* MHD, which hears of data and of the end behind it once, may have read the one and not the other: closes what the peer
+ * will add nothing to. */
+void duress__http_connection_check_gone(struct http_server_connection *connection);
 /* The server stops: closed where it is idle, else after its request. */
 void duress__http_connection_stop(struct http_server_connection *connection);
 /* Forgets the request, and is ready for the next one. */

@@ -323,7 +323,7 @@ bool web_take(struct web_client *client, bool head_only, struct web_reply *reply
     size_t head_bytes = (size_t)(end - in.data) + 4;
     assert_true(head_bytes < sizeof reply->head);
     memcpy(reply->head, in.data, head_bytes);
-    reply->status = atoi(reply->head + strlen("HTTP/1.1 "));
+    reply->status = (int)strtol(reply->head + strlen("HTTP/1.1 "), NULL, 10);
     struct duress_slice rest = duress_slice_bytes(in.data + head_bytes, in.length - head_bytes);
     const char *length = header_value(reply->head, "Content-Length");
     size_t body_bytes = 0;
