@@ -574,6 +574,7 @@ const char *duress_call_stage_text(const struct duress_call *call)
         [DURESS_ORIGIN_CACHE] = "while waiting for the call that equal ones share",
         [DURESS_ORIGIN_BATCH] = "while waiting for the batch",
         [DURESS_ORIGIN_LIMITER] = "while waiting for the rate limiter",
+        [DURESS_ORIGIN_BULKHEAD] = "while waiting for a slot of the bulkhead",
     };
     size_t stage = (size_t)call->stage;
     bool known = stage < sizeof texts / sizeof texts[0] && texts[stage] != NULL;

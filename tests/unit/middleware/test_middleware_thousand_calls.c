@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include <duress/middleware/bulkhead.h>
 #include <duress/middleware/hedge.h>
 #include <duress/middleware/metrics.h>
 #include <duress/middleware/rate_limiter.h>
@@ -166,6 +167,13 @@ static void wrap_observed_stack(struct crowd *crowd, struct duress_agent *inner)
     struct duress_agent *stack = crowd->test.agent;
     assert_int_equal(duress_with_metrics(stack, NULL, &crowd->test.agent, NULL), DURESS_OK);
     duress_agent_unref(stack);
+}
+
+static void wrap_bulkhead(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_bulkhead_layer_options options = {
+        .bulkhead = {.limit = 100}, .waiting_max = 200, .wait_ns_max = 300 * DURESS_MS};
+    assert_int_equal(duress_with_bulkhead(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
 static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
@@ -340,6 +348,22 @@ static void a_thousand_calls_through_the_metrics(void **state)
     }
 }
 
+static void a_thousand_calls_through_the_bulkhead(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_bulkhead, seed);
+        struct duress_bulkhead_counts counts = duress_bulkhead_counts(crowd->test.agent);
+        assert_settled(counts.calls, CALL_COUNT);
+        assert_int_equal(counts.running, 0);
+        assert_int_equal(counts.waiting, 0);
+        assert_in_range(crowd->test.service.running_max, 100, 100);
+        assert_true(counts.waited > 50);
+        assert_true(counts.refused_full + counts.refused_late > 20);
+        layer_test_close(&crowd->test);
+    }
+}
+
 static void a_thousand_calls_through_the_stack(void **state)
 {
     (void)state;
@@ -463,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_the_hedge),
         cmocka_unit_test(a_thousand_calls_through_a_hedged_stack),
         cmocka_unit_test(a_thousand_calls_through_the_metrics),
+        cmocka_unit_test(a_thousand_calls_through_the_bulkhead),
         cmocka_unit_test(a_thousand_calls_through_the_stack),
         cmocka_unit_test(a_thousand_calls_through_the_rate_limiter),
         cmocka_unit_test(a_thousand_calls_through_the_limited_stack),
