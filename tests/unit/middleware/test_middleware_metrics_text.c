@@ -375,6 +375,32 @@ static void several_agents_share_one_exposition(void **state)
     layer_test_close(test);
 }
 
+/* metrics -> retry -> metrics -> retry -> the service: one family each, and every place a series of its own. */
+static void layers_of_one_kind_are_told_apart_by_their_place(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_retry_options retry = {.attempts_max = 2, .backoff_ns = DURESS_MS};
+    struct duress_agent *agents[3];
+    assert_int_equal(duress_with_retry(test->service.agent, &retry, NULL, &agents[0], NULL), DURESS_OK);
+    assert_int_equal(duress_with_metrics(agents[0], NULL, &agents[1], NULL), DURESS_OK);
+    assert_int_equal(duress_with_retry(agents[1], &retry, NULL, &agents[2], NULL), DURESS_OK);
+    assert_int_equal(duress_with_metrics(agents[2], NULL, &test->agent, NULL), DURESS_OK);
+    for (int i = 0; i < 3; i++)
+        duress_agent_unref(agents[i]);
+    service_fails(&test->service, 4, DURESS_E_REFUSED, false);
+    assert_int_equal(layer_test_ask(test, "x", 0, false).error, DURESS_E_REFUSED);
+    assert_true(duress_metrics_prometheus(&test->agent, 1, the_text, sizeof the_text) > 0);
+    exposition_read(&the_exposition, the_text);
+#define ATTEMPTS(layer) "duress_retry_attempts_total{agent=\"service\",layer=\"" layer "\",kind=\"retry\"}"
+    assert_int_equal(exposition_value(&the_exposition, ATTEMPTS("1")), 2);
+    assert_int_equal(exposition_value(&the_exposition, ATTEMPTS("3")), 4);
+    assert_false(exposition_has(&the_exposition, ATTEMPTS("2"))); /* the metrics inside */
+    json_t *json = read_json(test->agent);
+    assert_int_equal(json_array_size(json_object_get(json, "layers")), 3);
+    json_decref(json);
+    layer_test_close(test);
+}
+
 /* --- a kind of layer with every type of figure --- */
 
 static const struct layer_figure odd_figures[] = {
@@ -504,6 +530,7 @@ int main(void)
         cmocka_unit_test_setup(prometheus_says_what_the_structs_say, setup),
         cmocka_unit_test_setup(buckets_count_what_is_at_most_their_bound, setup),
         cmocka_unit_test_setup(several_agents_share_one_exposition, setup),
+        cmocka_unit_test_setup(layers_of_one_kind_are_told_apart_by_their_place, setup),
         cmocka_unit_test_setup(every_type_of_figure_is_exported, setup),
         cmocka_unit_test_setup(a_small_buffer_holds_the_beginning, setup),
         cmocka_unit_test_setup(what_cannot_be_exported_is_refused, setup),
