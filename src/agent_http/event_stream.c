@@ -78,6 +78,8 @@ int duress__event_stream_next(struct event_stream *stream, struct duress_slice *
             *input = duress_slice_bytes(NULL, 0);
             break;
         }
+        if (piece.length > stream->event_bytes_max + FIELD_BYTES_MAX) /* as where it arrives in pieces */
+            return stream_break(stream, DURESS_E_MALFORMED);
         *input = duress_slice_bytes(newline + 1, input->length - piece.length - 1);
         stream->yielded = stream_line(stream, split ? duress_buffer_slice(&stream->line) : piece);
         duress_buffer_clear(&stream->line);
