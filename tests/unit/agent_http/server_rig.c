@@ -390,6 +390,9 @@ void web_await_end(struct web *web, struct web_client *client)
 
 bool web_has_header(const struct web_reply *reply, const char *line)
 {
-    const char *found = strcasestr(reply->head, line);
-    return found != NULL && strncmp(found + strlen(line), "\r\n", 2) == 0;
+    size_t length = strlen(line);
+    for (const char *at = strstr(reply->head, "\r\n"); at != NULL; at = strstr(at + 2, "\r\n"))
+        if (strncasecmp(at + 2, line, length) == 0 && strncmp(at + 2 + length, "\r\n", 2) == 0)
+            return true;
+    return false;
 }
