@@ -484,6 +484,25 @@ static void a_request_is_not_repeated_where_a_kept_connection_dies_under_it(void
     }
 }
 
+/* libcurl's handles remember the last call of the kernel that failed: not the next call's trouble. */
+static void a_reset_is_not_remembered_for_the_next_call(void **state)
+{
+    struct http_rig rig;
+    struct http_answer answer = {.ended = 0};
+    (void)state;
+    http_rig_open(&rig);
+    struct duress_agent *agent = http_rig_agent(&rig, NULL);
+    rig.answer = HEAD "Content-Length: 4000\r\n\r\n{";
+    rig.after = HTTP_RST;
+    assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answer), DURESS_E_RESET);
+    rig.answer = HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n";
+    rig.after = HTTP_KEEP;
+    assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answer), DURESS_E_MALFORMED);
+    http_answer_clear(&answer);
+    duress_agent_unref(agent);
+    http_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +515,7 @@ int main(void)
         cmocka_unit_test(heads_and_bodies_have_limits),
         cmocka_unit_test(deep_json_is_malformed),
         cmocka_unit_test(a_reply_that_nobody_asked_for_reaches_nobody),
+        cmocka_unit_test(a_reset_is_not_remembered_for_the_next_call),
         cmocka_unit_test(a_request_is_not_repeated_where_a_kept_connection_dies_under_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
