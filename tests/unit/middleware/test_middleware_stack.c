@@ -64,6 +64,71 @@ static void the_callers_deadline_counts_for_the_breaker_under_other_layers_too(v
     layer_test_close(test);
 }
 
+/* The first call fails sooner than it would be hedged, the others are hedged before they are answered. */
+static void fails_fast_once(void *context, struct rig_service *service, struct duress_call *call)
+{
+    (void)context;
+    (void)call;
+    service->fail_count = service->begun == 1;
+    service->delay_ns_min = service->delay_ns_max = (service->begun == 1 ? 100 : 400) * DURESS_MS;
+}
+
+/* What each layer was asked, and by that where it stands: from the outside in none is asked more calls than the one
+ * before lets through, and what a layer adds (a retry, a hedge) is seen by all below it. */
+static void all_layers_stand_in_the_documented_order(void **state)
+{
+    struct layer_test *test = *state;
+    static const struct duress_metrics_options metrics = {.name = "service"};
+    static const struct duress_cache_layer_options cache = {.flight_limit_ns = 0};
+    static const struct duress_bulkhead_layer_options bulkhead = {.bulkhead = {.limit = 3},
+                                                                  .mode = DURESS_BULKHEAD_REFUSE};
+    static const struct duress_rate_limiter_options limiter = {.bucket = {.rate = 1, .burst = 2},
+                                                               .limit = {.mode = DURESS_RATE_LIMIT_REFUSE}};
+    static const struct duress_hedge_layer_options hedge = {.hedge = {.delay_ns = 300 * DURESS_MS}};
+    build(test, (struct duress_stack_options){
+                    .metrics = &metrics,
+                    .cache = &cache,
+                    .bulkhead = &bulkhead,
+                    .rate_limiter = &limiter,
+                    .retry = &retry,
+                    .hedge = &hedge,
+                    .breaker = &breaker,
+                    .timeout = &timeout,
+                });
+    struct rig_answer answers[6];
+    memset(answers, 0, sizeof answers);
+    service_fails(&test->service, 1, DURESS_E_REFUSED, false);
+    test->service.on_call = fails_fast_once;
+    /* "a" twice: the second waits for the first. "a" and "b" take two slots and all tokens, "c" the third slot and no
+     * token, and nothing is left for "d" and "e". */
+    static const char *const texts[] = {"a", "a", "b", "c", "d", "e"};
+    for (int i = 0; i < 6; i++)
+        rig_ask_by(test->agent, texts[i], 0, true, &answers[i]);
+    rig_run_dry(&test->rig);
+    static const int errors[] = {
+        DURESS_OK, DURESS_OK, DURESS_OK, DURESS_E_RATE_LIMITED, DURESS_E_BULKHEAD_FULL, DURESS_E_BULKHEAD_FULL,
+    };
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(answers[i].error, errors[i]);
+    struct duress_metrics seen;
+    assert_int_equal(duress_metrics_read(test->agent, &seen), DURESS_OK);
+    assert_int_equal(seen.calls.begun, 6);
+    assert_int_equal(duress_cache_counts(test->agent).calls.begun, 6);
+    assert_int_equal(duress_bulkhead_counts(test->agent).calls.begun, 5); /* equal calls share one */
+    assert_int_equal(duress_rate_limiter_counts(test->agent).calls.begun, 3);
+    assert_int_equal(duress_retry_counts(test->agent).calls.begun, 2);
+    assert_int_equal(duress_retry_counts(test->agent).attempts, 3);    /* one was refused by the service */
+    assert_int_equal(duress_hedge_counts(test->agent).calls.begun, 3); /* each attempt may be hedged */
+    assert_int_equal(duress_hedge_counts(test->agent).attempts, 5);    /* two of them were */
+    assert_int_equal(duress_breaker_counts(test->agent).begun, 5);     /* which weighs hedges too */
+    assert_int_equal(duress_timeout_counts(test->agent).begun, 5);
+    assert_int_equal(test->service.begun, 5);
+    answers[0] = layer_test_ask(test, "a", 0, true);
+    assert_int_equal(answers[0].error, DURESS_OK);
+    assert_int_equal(duress_bulkhead_counts(test->agent).calls.begun, 5); /* from the cache */
+    layer_test_close(test);
+}
+
 static void layers_that_are_not_asked_for_are_left_out(void **state)
 {
     struct layer_test *test = *state;
@@ -162,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(each_attempt_has_its_own_limit_and_is_weighed_by_itself, setup),
         cmocka_unit_test_setup(the_callers_deadline_counts_for_the_breaker_under_other_layers_too, setup),
+        cmocka_unit_test_setup(all_layers_stand_in_the_documented_order, setup),
         cmocka_unit_test_setup(layers_that_are_not_asked_for_are_left_out, setup),
         cmocka_unit_test_setup(a_stack_of_nothing_is_the_agent_itself, setup),
         cmocka_unit_test_setup(the_budget_is_shared_by_stacks, setup),

@@ -189,6 +189,30 @@ static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
     assert_int_equal(duress_stack_new(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
+/* All layers that duress_stack_new() knows. */
+static void wrap_full_stack(struct crowd *crowd, struct duress_agent *inner)
+{
+    struct duress_cache_layer_options cache = {.cache = {.ttl_ns = 20 * DURESS_MS, .stale_ns = 50 * DURESS_MS}};
+    struct duress_bulkhead_layer_options bulkhead = {.bulkhead = {.limit = 60}, .waiting_max = 100};
+    struct duress_rate_limiter_options limiter = {.bucket = {.rate = 800, .burst = 10}};
+    struct duress_hedge_layer_options hedge = {.hedge = {.delay_ns = 100 * DURESS_MS}};
+    struct duress_metrics_options metrics = {.name = "service"};
+    struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 50 * DURESS_MS};
+    struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
+    struct duress_stack_options options = {
+        .metrics = &metrics,
+        .cache = &cache,
+        .bulkhead = &bulkhead,
+        .rate_limiter = &limiter,
+        .retry = &retry,
+        .retry_budget = &crowd->budget,
+        .hedge = &hedge,
+        .breaker = &wide_breaker,
+        .timeout = &timeout,
+    };
+    assert_int_equal(duress_stack_new(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
+}
+
 /* About as fast as they come: some pass, some wait, some are refused. */
 static void wrap_limiter(struct crowd *crowd, struct duress_agent *inner)
 {
@@ -364,6 +388,24 @@ static void a_thousand_calls_through_the_bulkhead(void **state)
     }
 }
 
+static void a_thousand_calls_through_the_full_stack(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
+        struct crowd *crowd = crowd_local(wrap_full_stack, seed);
+        struct duress_metrics_layer layers[8];
+        assert_int_equal(duress_metrics_layers(crowd->test.agent, layers, 8), 7); /* metrics are not their own layer */
+        for (int i = 0; i < 7; i++)
+            assert_settled(layers[i].calls, 1);
+        struct duress_bulkhead_counts bulkhead = duress_bulkhead_counts(crowd->test.agent);
+        assert_int_equal(bulkhead.running, 0);
+        assert_int_equal(bulkhead.waiting, 0);
+        assert_int_equal(duress_rate_limiter_counts(crowd->test.agent).waiting, 0);
+        assert_int_equal(duress_cache_counts(crowd->test.agent).calls.begun, CALL_COUNT);
+        layer_test_close(&crowd->test);
+    }
+}
+
 static void a_thousand_calls_through_the_stack(void **state)
 {
     (void)state;
@@ -471,6 +513,13 @@ static void a_thousand_calls_through_a_hedged_stack_over_the_network(void **stat
         crowd_remote(wrap_hedged_stack, seed, seed % 2 == 0 ? 1 : 16, 50);
 }
 
+static void a_thousand_calls_through_the_full_stack_over_the_network(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEED_COUNT; seed++)
+        crowd_remote(wrap_full_stack, seed, seed % 2 == 0 ? 1 : 16, 50);
+}
+
 static void a_thousand_calls_through_the_stack_over_the_network(void **state)
 {
     (void)state;
@@ -488,11 +537,13 @@ int main(void)
         cmocka_unit_test(a_thousand_calls_through_a_hedged_stack),
         cmocka_unit_test(a_thousand_calls_through_the_metrics),
         cmocka_unit_test(a_thousand_calls_through_the_bulkhead),
+        cmocka_unit_test(a_thousand_calls_through_the_full_stack),
         cmocka_unit_test(a_thousand_calls_through_the_stack),
         cmocka_unit_test(a_thousand_calls_through_the_rate_limiter),
         cmocka_unit_test(a_thousand_calls_through_the_limited_stack),
         cmocka_unit_test(a_thousand_calls_over_the_network_one_at_a_time),
         cmocka_unit_test(a_thousand_calls_over_the_network_pipelined),
+        cmocka_unit_test(a_thousand_calls_through_the_full_stack_over_the_network),
         cmocka_unit_test(a_thousand_calls_through_the_stack_over_the_network),
         cmocka_unit_test(a_thousand_calls_through_a_hedged_stack_over_the_network),
     };

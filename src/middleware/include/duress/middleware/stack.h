@@ -2,15 +2,23 @@
  *
  * The layers in the order that works, from one config. Outermost first:
  *
- *     retry (with its budget) -> circuit breaker -> timeout of one attempt -> agent
+ *     metrics -> cache -> bulkhead -> rate limiter -> retry (with its budget) -> hedge -> circuit breaker
+ *             -> timeout of one attempt -> agent
  *
- * The caller's deadline sits outside everything. So each attempt is weighed by the breaker by itself, a refusal by the
- * breaker is not retried blindly, a hanging attempt counts against the service, and the waits between attempts do not.
- */
+ * The caller's deadline sits outside everything. Metrics see what the caller sees. A reply from the cache costs neither
+ * slot nor token. A call holds its slot, and has paid its tokens, for all of its attempts: retries are bounded by their
+ * budget. Each attempt is weighed by the breaker by itself, a refusal by the breaker is not retried blindly, a hanging
+ * attempt counts against the service, and the waits between attempts do not. docs/guide.md shows what goes wrong in
+ * other orders. */
 #ifndef DURESS_MIDDLEWARE_STACK_H
 #define DURESS_MIDDLEWARE_STACK_H
 
 #include <duress/middleware/breaker.h>
+#include <duress/middleware/bulkhead.h>
+#include <duress/middleware/cache.h>
+#include <duress/middleware/hedge.h>
+#include <duress/middleware/metrics.h>
+#include <duress/middleware/rate_limiter.h>
 #include <duress/middleware/retry.h>
 #include <duress/middleware/timeout.h>
 
@@ -21,8 +29,13 @@ extern "C" {
 /* A NULL pointer leaves its layer out; a pointer to an all-zero struct means its defaults. Everything is copied but for
  * what is said to be shared. */
 struct duress_stack_options {
+    const struct duress_metrics_options *metrics;
+    const struct duress_cache_layer_options *cache;
+    const struct duress_bulkhead_layer_options *bulkhead;
+    const struct duress_rate_limiter_options *rate_limiter;
     const struct duress_retry_options *retry;
     struct duress_retry_budget *retry_budget; /* shared: borrowed, outlives the agent; NULL: none. Only with |retry| */
+    const struct duress_hedge_layer_options *hedge;
     const struct duress_breaker_layer_options *breaker;
     const struct duress_timeout_options *timeout; /* of one attempt */
 };
