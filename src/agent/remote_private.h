@@ -121,10 +121,10 @@ void duress__connection_begin(struct remote_connection *connection);
 /* Whether an idle connection is still good for a call. One that is not is closed. */
 bool duress__connection_is_fresh(struct remote_connection *connection, uint64_t now_ns);
 void duress__connection_flush(struct remote_connection *connection);
-/* The call in |slot| has been answered or given up: the slot is free. May close the connection. */
-void duress__connection_release_slot(struct remote_connection *connection, int32_t slot);
-/* The call in |slot| is given up. Closes the connection where nobody else waits on it. */
-void duress__connection_give_up(struct remote_connection *connection, int32_t slot);
+/* The call in slot |index| has been answered or given up: the slot is free. May close the connection. */
+void duress__connection_release_slot(struct remote_connection *connection, int32_t index);
+/* The call in slot |index| is given up. Closes the connection where nobody else waits on it. */
+void duress__connection_give_up(struct remote_connection *connection, int32_t index);
 /* Closes with an RST. Nobody may wait on it. */
 void duress__connection_close(struct remote_connection *connection);
 /* Closes, and fails all that wait on it; each is ambiguous where a byte of it was written. */

@@ -166,7 +166,7 @@ static socklen_t socket_address_set(union socket_address *made, const struct dur
 
 static int port_ask(int fd, struct duress_address *address)
 {
-    union socket_address bound;
+    union socket_address bound = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t length = sizeof bound;
     if (getsockname(fd, &bound.any, &length) != 0)
         return -1;

@@ -114,16 +114,15 @@ void chaos__evidence_of_toxic(struct chaos_link *link, const struct duress_toxic
 
 /* Late bytes show a latency or a bandwidth, and so do those that are held, or were until nobody was left to have them.
  */
-static bool toxic_was_shown(const struct chaos_evidence *evidence)
+static bool toxic_was_shown(const struct chaos_evidence *evidence, struct evidence_search search)
 {
-    struct evidence_search search = link_search(evidence->link, evidence);
     bool holds = evidence->toxic.type == DURESS_TOXIC_LATENCY || evidence->toxic.type == DURESS_TOXIC_BANDWIDTH;
     return search.acts > evidence->acts_before || (holds && search.held_bytes > evidence->held_bytes_before);
 }
 
 void chaos__evidence_toxic_removed(struct chaos_evidence *evidence)
 {
-    evidence->shown = evidence->shown || toxic_was_shown(evidence);
+    evidence->shown = evidence->shown || toxic_was_shown(evidence, link_search(evidence->link, evidence));
     evidence->removed = true;
 }
 
@@ -158,17 +157,19 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
         return true;
     struct evidence_search search = {0};
     struct duress_relay_counts counts = {0};
+    uint64_t refusals = 0;
     if (evidence->link != NULL) {
         search = link_search(evidence->link, evidence);
         counts = chaos->driver->relay_counts(evidence->link->relay);
+        refusals = refusal_count(evidence->link);
     }
     switch (evidence->kind) {
     case CHAOS_EVIDENCE_TOXIC:
-        return !evidence->removed && toxic_was_shown(evidence);
+        return !evidence->removed && toxic_was_shown(evidence, search);
     case CHAOS_EVIDENCE_CUT:
         return search.resets > evidence->resets_before;
     case CHAOS_EVIDENCE_DOWN:
-        return counts.refused > evidence->before.refused || refusal_count(evidence->link) > evidence->refusals_before ||
+        return counts.refused > evidence->before.refused || refusals > evidence->refusals_before ||
                search.closes > evidence->closes_before;
     case CHAOS_EVIDENCE_SILENCE:
         return counts.silenced > evidence->before.silenced;

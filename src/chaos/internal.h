@@ -245,7 +245,7 @@ void chaos__broken(struct chaos *chaos, const char *what, const struct duress_fa
 void *chaos__allocate(struct chaos *chaos, size_t bytes);
 
 /* A wrapper of |inner| that records attempts in |link|. Takes a reference of its own. */
-int chaos__tap_new(struct chaos_link *link, struct duress_agent *inner, struct duress_agent **tap);
+int chaos__tap_new(struct chaos_link *link, struct duress_agent *inner, struct duress_agent **agent);
 
 struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evidence_kind kind, struct chaos_link *link,
                                            struct chaos_service *service);

@@ -332,7 +332,7 @@ void duress__pipe_stage_remove(struct pipe *pipe, struct stage *stage, uint64_t 
     if (pipe->mark_place == MARK_AT_STAGE && pipe->mark_stage == stage)
         mark_move(pipe, stage->next);
     struct stage **place = &pipe->first;
-    while (*place != stage)
+    while (*place != stage) /* NOLINT(clang-analyzer-core.NullDereference): |stage| is in the chain */
         place = &(*place)->next;
     *place = stage->next;
     duress__stage_free(pipe->allocator, stage);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const char *const toxic_names[DURESS_TOXIC_TYPE_COUNT] = {
-#define X(name, text) [DURESS_TOXIC_##name] = text,
+#define X(name, text) [DURESS_TOXIC_##name] = (text),
     DURESS_TOXIC_LIST(X)
 #undef X
 };

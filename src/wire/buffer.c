@@ -34,7 +34,7 @@ static int buffer_grow(struct duress_buffer *buffer, size_t needed)
     if (data == NULL)
         return DURESS_E_NO_MEMORY;
     size_t length = duress_buffer_length(buffer);
-    if (length > 0)
+    if (buffer->data != NULL)
         memcpy(data, buffer->data + buffer->begin, length);
     duress_release(buffer->allocator, buffer->data);
     buffer->data = data;

@@ -104,7 +104,7 @@ static bool unit_is_low_surrogate(uint32_t unit)
 /* Checks "\u" and four digits at |at|. */
 static bool scan_unit(struct json_scan *scan, const uint8_t *at, uint32_t *unit)
 {
-    static const char lead[2] = {'\\', 'u'};
+    static const uint8_t lead[2] = {'\\', 'u'};
     for (int index = 0; index < 6; index++) {
         if (scan->end - at <= index)
             return scan_fail_cut(scan);

@@ -68,7 +68,7 @@ struct duress_address duress__address_from_sockaddr(const struct sockaddr *kerne
 
 struct duress_address duress__address_of_socket(int fd)
 {
-    struct sockaddr_storage kernel;
+    struct sockaddr_storage kernel = {.ss_family = AF_UNSPEC};
     socklen_t bytes = sizeof kernel;
     if (getsockname(fd, (struct sockaddr *)&kernel, &bytes) != 0)
         return (struct duress_address){.family = DURESS_FAMILY_NONE};

@@ -65,8 +65,8 @@ DURESS_API void chaos_test_register(struct chaos_test *test);
     static struct chaos_test chaos_entry_##test_group##_##test_name = {                                                \
         .group = #test_group,                                                                                          \
         .name = #test_name,                                                                                            \
-        .summary = test_summary,                                                                                       \
-        .worlds = test_worlds,                                                                                         \
+        .summary = (test_summary),                                                                                     \
+        .worlds = (test_worlds),                                                                                       \
         .fn = chaos_body_##test_group##_##test_name,                                                                   \
         .file = __FILE__,                                                                                              \
         .line = __LINE__,                                                                                              \
