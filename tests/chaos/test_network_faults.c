@@ -54,7 +54,7 @@ CHAOS_TEST(faults, a_pattern_once_is_over, "P2: faults that come once do not com
 
 CHAOS_TEST(faults, open_a_breaker, "P2: seeded faults open a breaker, and what passed is what the service saw")
 {
-    enum { CALLS = 60 };
+    enum { CALLS = 200 };
     struct chaos_service *echo = chaos_service_start(chaos, "echo");
     struct duress_faults_layer_options chance = {.faults = {.ppm = {[DURESS_FAULT_ERROR] = 600000}}, .seed = 11};
     struct duress_agent *faulty = faults_around(chaos, chaos_link_agent(chaos_link_open(chaos, echo)), &chance);

@@ -147,11 +147,13 @@ static void assert_settled(const struct duress_agent *agent)
     assert_int_equal(counts.calls.refused, counts.injected[DURESS_FAULT_ERROR]);
     uint64_t injected = counts.missed;
     for (int i = 1; i < DURESS_FAULT_COUNT; i++) {
-        assert_true(i == DURESS_FAULT_CRASH || counts.injected[i] > 20);
+        assert_true(i == DURESS_FAULT_CRASH || counts.injected[i] > 0);
         injected += counts.injected[i];
     }
-    /* 720,000 in a million get one: five sigma are 71 of a thousand, fewer of more. */
-    assert_in_range(injected * 1000 / counts.calls.begun, 649, 791);
+    assert_true(injected <= counts.calls.begun);
+    /* 720,000 in a million get one: five sigma are 71 of a thousand. */
+    if (counts.calls.begun >= CALL_COUNT)
+        assert_in_range(injected * 1000 / counts.calls.begun, 649, 791);
 }
 
 static void a_thousand_calls_through_the_faults(void **state)
