@@ -60,6 +60,11 @@ mutants: ## break the code in many ways, one at a time: the suite must notice ea
 	@scripts/deps.sh build mutants
 	@exec tests/mutants/run.sh
 
+.PHONY: docs
+docs: ## make the reference of the headers: build/docs/html/index.html
+	@scripts/deps.sh docs
+	@exec scripts/docs.sh build/docs
+
 .PHONY: load
 load: ## RUNS (10) live runs of the suite beside a busy machine
 	@scripts/deps.sh build test load

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # deps.sh [--list] [GROUP...]: installs from Debian's packages what is missing. Groups: build, test, bench, dev, load,
-# mutants; without one: build and test. --list prints the packages and does nothing.
+# mutants, docs; without one: build and test. --list prints the packages and does nothing.
 #
 # This is the one place that names packages. It asks nothing, calls apt only when a package is missing, and ends with
 # status 1 and the command to be run where it may not install.
@@ -21,18 +21,20 @@ dev=(clang libclang-rt-14-dev llvm clang-format clang-tidy ccache)
 load=(stress-ng)
 # tests/mutants/run.sh applies patches.
 mutants=(patch)
+# scripts/docs.sh makes the reference of the headers.
+docs=(doxygen)
 
 list_only=
 wanted=()
 for argument in "$@"; do
     case $argument in
         --list) list_only=1 ;;
-        build | test | bench | dev | load | mutants)
+        build | test | bench | dev | load | mutants | docs)
             declare -n group=$argument
             wanted+=("${group[@]}")
             ;;
         *)
-            echo "usage: scripts/deps.sh [--list] [build|test|bench|dev|load|mutants]..." >&2
+            echo "usage: scripts/deps.sh [--list] [build|test|bench|dev|load|mutants|docs]..." >&2
             exit 2
             ;;
     esac

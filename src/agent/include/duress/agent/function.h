@@ -15,6 +15,8 @@ extern "C" {
 typedef int (*duress_function_fn)(void *context, struct duress_message *request, struct duress_message **reply,
                                   struct duress_failure *failure);
 
+/* Makes an agent of |fn|; |name| is copied, |context| borrowed. Returns in *agent, free with duress_agent_unref().
+ * DURESS_E_INVALID (a NULL argument but |context|), DURESS_E_NO_MEMORY. */
 DURESS_API DURESS_MUST_CHECK int duress_function_new(struct duress_world *world, const char *name,
                                                      duress_function_fn fn, void *context, struct duress_agent **agent);
 
@@ -24,6 +26,7 @@ DURESS_API DURESS_MUST_CHECK int duress_function_new(struct duress_world *world,
 typedef void (*duress_function_begin_fn)(void *context, struct duress_call *call);
 typedef void (*duress_function_cancel_fn)(void *context, struct duress_call *call);
 
+/* The same of a function that answers later. */
 DURESS_API DURESS_MUST_CHECK int duress_function_async_new(struct duress_world *world, const char *name,
                                                            duress_function_begin_fn begin,
                                                            duress_function_cancel_fn cancel, void *context,

@@ -58,6 +58,7 @@ struct duress_remote_counts {
     uint64_t replies_late;     /* for a call that was given up; dropped */
     uint64_t replies_stray;    /* with an id that nobody asked for; the connection was closed */
 };
+/* The counts now, on the agent's thread; all zero for an agent of another kind. */
 DURESS_API struct duress_remote_counts duress_remote_counts(const struct duress_agent *agent);
 
 #ifdef __cplusplus

@@ -66,6 +66,7 @@ struct duress_server_options {
 DURESS_API DURESS_MUST_CHECK int duress_server_new(const struct duress_server_options *options,
                                                    struct duress_server **server, struct duress_failure *why);
 
+/* Where it listens, with the port that was chosen. */
 DURESS_API struct duress_address duress_server_address(const struct duress_server *server);
 
 /* Graceful: stops accepting and taking new requests, lets those that arrived finish and their replies leave until
@@ -89,6 +90,7 @@ struct duress_server_counts {
     uint64_t cancelled;           /* requests whose peer went away before the reply */
     uint64_t in_flight;           /* now */
 };
+/* The counts now, on the server's thread. */
 DURESS_API struct duress_server_counts duress_server_counts(const struct duress_server *server);
 
 #ifdef __cplusplus

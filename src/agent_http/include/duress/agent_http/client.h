@@ -93,6 +93,7 @@ struct duress_http_agent_counts {
     uint64_t calls_waiting;     /* now: for a lookup, or for their turn */
     uint64_t calls_in_flight;   /* now: handed to libcurl */
 };
+/* The counts now, on the agent's thread; all zero for an agent of another kind. */
 DURESS_API struct duress_http_agent_counts duress_http_agent_counts(const struct duress_agent *agent);
 
 #ifdef __cplusplus

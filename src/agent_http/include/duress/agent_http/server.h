@@ -79,6 +79,7 @@ struct duress_http_server_options {
 DURESS_API DURESS_MUST_CHECK int duress_http_server_new(const struct duress_http_server_options *options,
                                                         struct duress_http_server **server, struct duress_failure *why);
 
+/* Where it listens, with the port that was chosen. */
 DURESS_API struct duress_address duress_http_server_address(const struct duress_http_server *server);
 
 /* Graceful: closes the listener and idle connections, answers the requests that have begun to arrive (with Connection:
@@ -102,6 +103,7 @@ struct duress_http_server_counts {
     uint64_t cancelled;           /* requests whose peer went away, or was reset, while the agent was at work */
     uint64_t in_flight;           /* now */
 };
+/* The counts now, on the thread of its world. */
 DURESS_API struct duress_http_server_counts duress_http_server_counts(const struct duress_http_server *server);
 
 #ifdef __cplusplus

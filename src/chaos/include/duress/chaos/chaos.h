@@ -135,6 +135,7 @@ struct chaos_service_options {
  */
 #define chaos_service_start(chaos, ...)                                                                                \
     chaos_service_start_with(chaos, &(struct chaos_service_options){.name = __VA_ARGS__})
+/* The same with the options of a struct, which are copied. */
 DURESS_API struct chaos_service *chaos_service_start_with(struct chaos *chaos,
                                                           const struct chaos_service_options *options);
 
@@ -177,6 +178,7 @@ struct chaos_agent_options {
 /* A remote agent that asks over |link|; |chaos| keeps it. Its attempts are noted in the timeline. */
 DURESS_API struct duress_agent *chaos_link_agent(struct chaos_link *link);
 #define chaos_link_agent_with(link, ...) chaos_link_agent_of(link, &(struct chaos_agent_options){__VA_ARGS__})
+/* chaos_link_agent() with the options of a struct, which are copied. */
 DURESS_API struct duress_agent *chaos_link_agent_of(struct chaos_link *link, const struct chaos_agent_options *options);
 
 /* |chaos| takes over the caller's reference of |agent|. */

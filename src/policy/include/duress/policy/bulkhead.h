@@ -112,6 +112,7 @@ struct duress_bulkhead_snapshot {
     uint32_t running; /* slots taken, those on their way to a queue included; of the same instant as |limit| */
     uint64_t waiting; /* callers of all queues to whom no slot is on its way */
 };
+/* All there is to see. Thread-safe. */
 DURESS_API void duress_bulkhead_snapshot(const struct duress_bulkhead *bulkhead,
                                          struct duress_bulkhead_snapshot *snapshot);
 

@@ -98,9 +98,10 @@ DURESS_API bool duress_faults_has_crashed(const struct duress_faults *faults);
 DURESS_API void duress_faults_failure(const struct duress_faults *faults, enum duress_fault fault,
                                       struct duress_failure *failure);
 
+#define DURESS_FAULTS_CORRUPT_BYTES_MAX 8
+
 /* Changes one to DURESS_FAULTS_CORRUPT_BYTES_MAX of |length| bytes, each to another value. Equal arguments, equal
  * changes. Nothing where |length| is 0. */
-#define DURESS_FAULTS_CORRUPT_BYTES_MAX 8
 DURESS_API void duress_faults_corrupt(uint64_t seed, uint8_t *bytes, size_t length);
 
 /* How many of |length| bytes a truncated reply keeps: fewer than all of them. Equal arguments, equal result. 0 where

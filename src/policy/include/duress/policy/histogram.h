@@ -78,6 +78,7 @@ struct duress_histogram_summary {
     uint64_t p99;
     uint64_t p999; /* 99.9 % */
 };
+/* Fills |summary| with what |histogram| holds now. */
 DURESS_API void duress_histogram_summary(const struct duress_histogram *histogram,
                                          struct duress_histogram_summary *summary);
 

@@ -46,6 +46,7 @@ DURESS_API struct duress_address duress_address_unix(const char *path);
 /* Writes what duress_address_parse() reads, NUL-terminated, cut at |capacity|; returns |text|. */
 DURESS_API const char *duress_address_format(const struct duress_address *address, char *text, size_t capacity);
 
+/* Whether family, host and port, or path, are the same. Thread-safe. */
 DURESS_API bool duress_address_equal(const struct duress_address *a, const struct duress_address *b);
 
 #ifdef __cplusplus

@@ -51,6 +51,7 @@ DURESS_API DURESS_MUST_CHECK int duress_world_sim_new(uint64_t seed, struct dure
 DURESS_API struct duress_sim *duress_world_sim_of(struct duress_world *world);
 
 /* --- time and trace --- */
+/* Virtual time, and the seed that it was made with. */
 DURESS_API uint64_t duress_sim_now_ns(const struct duress_sim *sim);
 DURESS_API uint64_t duress_sim_seed(const struct duress_sim *sim);
 
@@ -167,6 +168,7 @@ DURESS_API void duress_sim_relay_silence(struct duress_sim_relay *relay, bool si
 /* What its connections have suffered so far: oldest first, ended ones included (the last 1024). */
 DURESS_API void duress_sim_relay_visit(const struct duress_sim_relay *relay, duress_link_visit_fn fn, void *context);
 
+/* The counts now. */
 DURESS_API struct duress_relay_counts duress_sim_relay_counts(const struct duress_sim_relay *relay);
 
 #ifdef __cplusplus
