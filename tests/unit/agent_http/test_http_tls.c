@@ -226,11 +226,13 @@ static void any_certificate_is_taken_where_that_was_asked_for(void **state)
 
 static const char not_tls[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
 
+enum plain_mood { PLAIN_SPEAKS, PLAIN_RESETS, PLAIN_IS_SILENT };
+
 struct plain_peer {
     struct http_rig rig;
     struct duress_listener *listener;
     struct duress_stream *stream;
-    enum { PLAIN_SPEAKS, PLAIN_RESETS, PLAIN_IS_SILENT } mood;
+    enum plain_mood mood;
     uint32_t accepted;
 };
 
@@ -282,7 +284,7 @@ static void a_peer_without_tls_is_told_apart_from_one_that_resets_and_one_that_i
     struct duress_agent *agent = tls_agent(&peer.rig, "127.0.0.1", port,
                                            (struct duress_http_agent_options){.connect_timeout_ns = 300 * DURESS_MS});
     for (int mood = PLAIN_SPEAKS; mood <= PLAIN_IS_SILENT; mood++) {
-        peer.mood = mood;
+        peer.mood = (enum plain_mood)mood;
         int error = http_ask_and_wait(&peer.rig, agent, "secret", &answer);
         if (error != codes[mood])
             fail_msg("mood %d: %s (%s)", mood, duress_error_name(error), answer.failure.detail);
