@@ -51,7 +51,7 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (20)
 	@exec scripts/fuzz.sh '$(FUZZ_SECONDS)' $(if $(FILTER),'$(FILTER)')
 
 .PHONY: coverage
-coverage: ## run all tests and print the line coverage of each file of src/
+coverage: ## run all tests and print the line coverage of each file and room of src/
 	@scripts/deps.sh
 	@exec scripts/coverage.sh
 
