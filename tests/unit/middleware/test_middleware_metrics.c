@@ -6,8 +6,10 @@
 
 #include <string.h>
 
+#include <duress/middleware/bulkhead.h>
 #include <duress/middleware/hedge.h>
 #include <duress/middleware/metrics.h>
+#include <duress/middleware/rate_limiter.h>
 
 static struct layer_test the_test;
 
@@ -283,6 +285,69 @@ static void the_layers_inside_tell_their_figures(void **state)
     layer_test_close(test);
 }
 
+/* metrics -> rate limiter -> bulkhead -> the service, which takes 70 ms */
+static void wrap_limits(struct layer_test *test)
+{
+    struct duress_bulkhead_layer_options bulkhead = {
+        .bulkhead = {.limit = 1}, .waiting_max = 3, .wait_ns_max = 200 * DURESS_MS};
+    struct duress_rate_limiter_options rate = {.limit = {.waiting_max = 2}, .bucket = {.rate = 10, .burst = 5}};
+    struct duress_agent *agents[2];
+    assert_int_equal(duress_with_bulkhead(test->service.agent, &bulkhead, &agents[0], NULL), DURESS_OK);
+    assert_int_equal(duress_with_rate_limiter(agents[0], &rate, &agents[1], NULL), DURESS_OK);
+    assert_int_equal(duress_with_metrics(agents[1], NULL, &test->agent, NULL), DURESS_OK);
+    for (int i = 0; i < 2; i++)
+        duress_agent_unref(agents[i]);
+    test->service.delay_ns_min = test->service.delay_ns_max = 70 * DURESS_MS;
+}
+
+/* Five calls get tokens at once, one at 100 ms, one at 200 ms. One runs at a time; the fifth finds the queue full, the
+ * fourth has waited 200 ms when its turn is still 10 ms away. */
+static void the_limits_inside_tell_their_figures(void **state)
+{
+    static struct rig_answer answers[8];
+    struct layer_test *test = *state;
+    struct duress_metrics_layer layers[2];
+    wrap_limits(test);
+    for (int i = 0; i < 6; i++)
+        rig_ask(test->agent, "x", &answers[i]);
+    uint64_t soon_ns = rig_now_ns(&test->rig) + 50 * DURESS_MS;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(layer_test_ask(test, "x", soon_ns, false).error, DURESS_E_RATE_LIMITED);
+    for (int i = 6; i < 8; i++)
+        rig_ask(test->agent, "x", &answers[i]);
+
+    assert_int_equal(duress_metrics_layers(test->agent, layers, 2), 2);
+    assert_string_equal(layers[0].kind, "rate_limiter");
+    assert_string_equal(layers[1].kind, "bulkhead");
+    assert_int_equal(figure(&layers[0], "refusals", "deadline"), 2);
+    assert_int_equal(figure(&layers[0], "refusals", "queue"), 1);
+    assert_int_equal(figure(&layers[0], "waiting", NULL), 2);
+    assert_int_equal(figure(&layers[0], "waited", NULL), 0);
+    assert_int_equal(figure(&layers[1], "refusals", "full"), 1);
+    assert_int_equal(figure(&layers[1], "limit", NULL), 1);
+    assert_int_equal(figure(&layers[1], "running", NULL), 1);
+    assert_int_equal(figure(&layers[1], "waiting", NULL), 3);
+
+    rig_run_dry(&test->rig);
+    assert_int_equal(duress_metrics_layers(test->agent, layers, 2), 2);
+    const char *const reasons_unseen[] = {"memory", "rate", "wait"};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(figure(&layers[0], "refusals", reasons_unseen[i]), 0);
+    assert_int_equal(figure(&layers[0], "waiting", NULL), 0);
+    assert_int_equal(figure(&layers[0], "waited", NULL), 2);
+    assert_int_equal(figure(&layers[0], "waited_total", NULL), (100 + 200) * DURESS_MS);
+    assert_int_equal(figure(&layers[0], "waited_longest", NULL), 200 * DURESS_MS);
+    assert_int_equal(figure(&layers[1], "refusals", "full"), 1);
+    assert_int_equal(figure(&layers[1], "refusals", "late"), 1);
+    assert_int_equal(figure(&layers[1], "limit", NULL), 1);
+    assert_int_equal(figure(&layers[1], "running", NULL), 0);
+    assert_int_equal(figure(&layers[1], "waiting", NULL), 0);
+    assert_int_equal(figure(&layers[1], "waited", NULL), 4);
+    assert_int_equal(figure(&layers[1], "waited_total", NULL), (70 + 140 + 110 + 80) * DURESS_MS);
+    assert_int_equal(figure(&layers[1], "waited_longest", NULL), 140 * DURESS_MS);
+    layer_test_close(test);
+}
+
 static void as_many_layers_as_there_is_room_for_are_copied(void **state)
 {
     struct layer_test *test = *state;
@@ -375,6 +440,7 @@ int main(void)
         cmocka_unit_test_setup(chunks_pass, setup),
         cmocka_unit_test_setup(a_reset_keeps_the_calls_in_flight, setup),
         cmocka_unit_test_setup(the_layers_inside_tell_their_figures, setup),
+        cmocka_unit_test_setup(the_limits_inside_tell_their_figures, setup),
         cmocka_unit_test_setup(as_many_layers_as_there_is_room_for_are_copied, setup),
         cmocka_unit_test_setup(the_words_of_the_breaker_are_those_of_the_policy, setup),
         cmocka_unit_test_setup(every_state_of_the_breaker_shows, setup),
