@@ -247,7 +247,8 @@ static void faults_cancel(struct duress_agent *agent, struct duress_call *call)
 
 #define FAULTS_FIGURE(fault)                                                                                           \
     {                                                                                                                  \
-        .name = "injected", .help = "Calls to which a fault really happened.", .label = "fault", .label_value = fault  \
+        .name = "injected", .help = "Calls to which a fault really happened.", .label = "fault",                       \
+        .label_value = (fault)                                                                                         \
     }
 
 static const struct layer_figure faults_figures[] = {
