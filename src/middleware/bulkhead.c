@@ -44,16 +44,21 @@ static struct bulkhead_layer *bulkhead_layer_of(const struct bulkhead_call *stat
 
 /* --- slots --- */
 
+void duress__bulkhead_wake(void *owner)
+{
+    struct bulkhead_layer *woken = owner;
+    if (woken != NULL)
+        duress_world_post(woken->layer.base.world, &woken->post);
+}
+
 /* Wakes the queue of |owner|, if there is one to be woken. */
 static void queue_wake(const struct bulkhead_layer *layer, void *owner)
 {
     struct bulkhead_layer *woken = owner;
-    if (woken == NULL)
-        return;
-    if (woken->layer.base.world == layer->layer.base.world)
+    if (woken != NULL && woken->layer.base.world == layer->layer.base.world)
         duress_world_defer(woken->layer.base.world, &woken->later);
     else
-        duress_world_post(woken->layer.base.world, &woken->post);
+        duress__bulkhead_wake(owner);
 }
 
 static void slot_release(const struct bulkhead_layer *layer)

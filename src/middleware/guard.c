@@ -15,7 +15,7 @@ struct guard_run {
     bool idempotent;
     bool ambiguous; /* any attempt's failure was */
     bool seeded;
-    bool refused;   /* the last failure is the breaker's refusal */
+    bool refused;   /* the last failure is a refusal of bulkhead, rate limiter or breaker */
     bool timed_out; /* the last failure is a limit of ours */
     uint32_t attempts;
     uint64_t overrun_ns;
@@ -38,8 +38,12 @@ int duress_guard_init(struct duress_guard *guard, const struct duress_guard_opti
         return guard_refuse(why, "retry_budget: only with retry");
     if (options->timeout != NULL && options->timeout->gap_ns != 0)
         return guard_refuse(why, "timeout: gap_ns must be 0, nothing is streamed here");
+    if (options->rate_limit != NULL && options->bucket == NULL)
+        return guard_refuse(why, "rate_limit: only with bucket");
     struct duress_guard made = {
         .clock = options->clock,
+        .bulkhead = options->bulkhead,
+        .bucket = options->bucket,
         .retry_budget = options->retry_budget,
         .breaker = options->breaker,
         .outcome_of = options->outcome_of,
@@ -51,6 +55,8 @@ int duress_guard_init(struct duress_guard *guard, const struct duress_guard_opti
     int error = duress_retry_options_init(&made.retry, options->retry, why);
     if (error == DURESS_OK)
         error = duress_timeout_options_init(&made.timeout, options->timeout, why);
+    if (error == DURESS_OK && options->bucket != NULL)
+        error = duress_rate_limit_options_init(&made.rate_limit, options->rate_limit, options->bucket, why);
     if (error == DURESS_OK)
         *guard = made;
     return error;
@@ -59,6 +65,91 @@ int duress_guard_init(struct duress_guard *guard, const struct duress_guard_opti
 static uint64_t guard_now_ns(const struct duress_guard *guard)
 {
     return guard->clock->now_ns(guard->clock->context);
+}
+
+/* --- before the first attempt --- */
+
+static void run_refuse_full(struct guard_run *run)
+{
+    duress_failure_set(&run->failure, DURESS_E_BULKHEAD_FULL, DURESS_ORIGIN_BULKHEAD, "all slots are taken");
+    duress__atomic_add(&run->guard->refused_full, 1);
+    run->refused = true;
+}
+
+static void run_refuse_rate(struct guard_run *run, const struct duress_rate_decision *decision)
+{
+    duress_failure_set(&run->failure, DURESS_E_RATE_LIMITED, DURESS_ORIGIN_LIMITER, "%s",
+                       duress_rate_reason_name(decision->reason));
+    if (decision->at_ns != DURESS_TIME_NEVER)
+        run->failure.retry_after_ns = duress_time_until(run->now_ns, decision->at_ns);
+    duress__atomic_add(&run->guard->refused_rate, 1);
+    run->refused = true;
+}
+
+/* Who slept longer than they were asked to, and past their deadline, leave the tokens to others. */
+static bool run_tokens_in_time(struct guard_run *run)
+{
+    if (run->now_ns < run->deadline_ns)
+        return true;
+    duress_bucket_give_back(run->guard->bucket, run->guard->rate_limit.tokens_per_request, run->now_ns, run->now_ns);
+    duress_failure_set(&run->failure, DURESS_E_DEADLINE, DURESS_ORIGIN_CALLER,
+                       "the deadline passed while waiting for the rate limiter");
+    run->failure.ambiguous = false;
+    run->timed_out = true;
+    return false;
+}
+
+/* Waits for the run's tokens where the options allow it: behind those who wait already at first, and then, at the
+ * instant at which its turn has come, like anybody. */
+static bool run_take_tokens(struct guard_run *run)
+{
+    struct duress_guard *guard = run->guard;
+    uint64_t ahead = duress__atomic_load(&guard->waiting);
+    struct duress_rate_request request = {
+        .ahead = ahead < UINT32_MAX ? (uint32_t)ahead : UINT32_MAX,
+        .since_ns = run->now_ns,
+        .deadline_ns = run->deadline_ns,
+    };
+    struct duress_rate_decision decision =
+        duress_rate_limit_decide(&guard->rate_limit, guard->bucket, &request, run->now_ns);
+    if (decision.verdict == DURESS_RATE_PASS)
+        return true;
+    if (decision.verdict == DURESS_RATE_WAIT) {
+        duress__atomic_add(&guard->waiting, 1);
+        request.ahead = 0;
+        do {
+            guard->clock->wait_until_ns(guard->clock->context, decision.at_ns);
+            run->now_ns = guard_now_ns(guard);
+            decision = duress_rate_limit_decide(&guard->rate_limit, guard->bucket, &request, run->now_ns);
+        } while (decision.verdict == DURESS_RATE_WAIT);
+        duress__atomic_add(&guard->waiting, UINT64_MAX);
+    }
+    if (decision.verdict == DURESS_RATE_REFUSE) {
+        run_refuse_rate(run, &decision);
+        return false;
+    }
+    duress__atomic_add(&guard->waited, 1);
+    return run_tokens_in_time(run);
+}
+
+static void run_leave(const struct guard_run *run)
+{
+    if (run->guard->bulkhead != NULL)
+        duress__bulkhead_wake(duress_bulkhead_release(run->guard->bulkhead));
+}
+
+/* True where the run may begin: it has a slot and its tokens. Else the failure is in |run|. */
+static bool run_enter(struct guard_run *run)
+{
+    const struct duress_guard *guard = run->guard;
+    if (guard->bulkhead != NULL && !duress_bulkhead_acquire(guard->bulkhead)) {
+        run_refuse_full(run);
+        return false;
+    }
+    if (guard->bucket == NULL || run_take_tokens(run))
+        return true;
+    run_leave(run);
+    return false;
 }
 
 /* --- one attempt --- */
@@ -176,6 +267,19 @@ static bool run_wait(struct guard_run *run)
     return true;
 }
 
+/* True where one of them succeeded. */
+static bool run_attempts(struct guard_run *run, duress_guard_fn fn, void *context)
+{
+    duress_retry_init(&run->retry, &run->guard->retry);
+    if (run->guard->retry_budget != NULL)
+        duress_retry_budget_deposit(run->guard->retry_budget);
+    do {
+        if (run_attempt(run, fn, context))
+            return true;
+    } while (run_wait(run));
+    return false;
+}
+
 static int run_end(struct guard_run *run, const struct duress_guard_call *call, struct duress_failure *failure)
 {
     struct duress_guard *guard = run->guard;
@@ -208,6 +312,7 @@ int duress_guard_run(struct duress_guard *guard, duress_guard_fn fn, void *conte
     run.ambiguous = false;
     run.seeded = false;
     run.refused = false;
+    run.timed_out = false;
     run.attempts = 0;
     run.overrun_ns = 0;
     if (run.deadline_ns <= run.now_ns) {
@@ -216,18 +321,16 @@ int duress_guard_run(struct duress_guard *guard, duress_guard_fn fn, void *conte
         run.timed_out = true;
         return run_end(&run, call, failure);
     }
-    duress_retry_init(&run.retry, &guard->retry);
-    if (guard->retry_budget != NULL)
-        duress_retry_budget_deposit(guard->retry_budget);
-    do {
-        if (run_attempt(&run, fn, context)) {
-            duress__atomic_add(&guard->succeeded, 1);
-            if (call != NULL && call->overrun_ns != NULL)
-                *call->overrun_ns = 0;
-            return DURESS_OK;
-        }
-    } while (run_wait(&run));
-    return run_end(&run, call, failure);
+    if (!run_enter(&run))
+        return run_end(&run, call, failure);
+    bool good = run_attempts(&run, fn, context);
+    run_leave(&run);
+    if (!good)
+        return run_end(&run, call, failure);
+    duress__atomic_add(&guard->succeeded, 1);
+    if (call != NULL && call->overrun_ns != NULL)
+        *call->overrun_ns = 0;
+    return DURESS_OK;
 }
 
 struct duress_guard_counts duress_guard_counts(const struct duress_guard *guard)
@@ -238,6 +341,10 @@ struct duress_guard_counts duress_guard_counts(const struct duress_guard *guard)
         .failed = duress__atomic_load(&guard->failed),
         .timed_out = duress__atomic_load(&guard->timed_out),
         .refused = duress__atomic_load(&guard->refused),
+        .refused_full = duress__atomic_load(&guard->refused_full),
+        .refused_rate = duress__atomic_load(&guard->refused_rate),
+        .waiting = duress__atomic_load(&guard->waiting),
+        .waited = duress__atomic_load(&guard->waited),
         .attempts = duress__atomic_load(&guard->attempts),
         .budget_refusals = duress__atomic_load(&guard->budget_refusals),
         .late = duress__atomic_load(&guard->late),

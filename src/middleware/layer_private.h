@@ -76,6 +76,10 @@ static inline uint64_t *layer_given_up(struct layer *layer, const struct duress_
     return call->expired ? &layer->counts.timed_out : &layer->counts.cancelled;
 }
 
+/* Wakes a queue of a bulkhead, of which duress_bulkhead_release() and its like have returned the owner; NULL: nothing.
+ * Thread-safe. */
+void duress__bulkhead_wake(void *owner);
+
 /* Ends |call| because memory is out; nothing was asked of the inner agent. */
 void duress__layer_fail_memory(struct layer *layer, struct duress_call *call, enum duress_origin origin);
 
