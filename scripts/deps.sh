@@ -13,8 +13,9 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev 
     libcurl4-openssl-dev libmicrohttpd-dev)
 # The unit tests' harness, nm(1) for the tests of symbols, and openssl(1) for certificates of a day.
 test=(libcmocka-dev binutils openssl)
-# bench/run.sh checks each figure as JSON.
-bench=(jq)
+# bench/run.sh checks each figure as JSON; bench/peers measures libraries of other languages (those
+# of Go where there is a Go of 1.21 or later; Debian 12 has an older one).
+bench=(jq python3-venv)
 # The second compiler with sanitizers and libFuzzer, readable stack traces, and the checks of .ci/run.
 dev=(clang libclang-rt-14-dev llvm clang-format clang-tidy ccache)
 # A busy machine beside the live suite.
