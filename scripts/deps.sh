@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # deps.sh [--list] [GROUP...]: installs from Debian's packages what is missing. Groups: build, test, bench, dev, load,
-# mutants, docs; without one: build and test. --list prints the packages and does nothing.
+# mutants, docs, http2; without one: build and test. --list prints the packages and does nothing.
 #
 # This is the one place that names packages. It asks nothing, calls apt only when a package is missing, and ends with
 # status 1 and the command to be run where it may not install.
@@ -13,6 +13,9 @@ build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev 
     libcurl4-openssl-dev libmicrohttpd-dev)
 # The unit tests' harness, nm(1) for the tests of symbols, and openssl(1) for certificates of a day.
 test=(libcmocka-dev binutils openssl)
+# A peer that speaks HTTP/2; the tests that need it skip without. By itself, because Debian's package starts a service
+# on 127.0.0.1:3000.
+http2=(nghttp2-proxy)
 # bench/run.sh checks each figure as JSON; bench/peers measures libraries of other languages (those
 # of Go where there is a Go of 1.21 or later; Debian 12 has an older one).
 bench=(jq python3-venv)
@@ -30,12 +33,12 @@ wanted=()
 for argument in "$@"; do
     case $argument in
         --list) list_only=1 ;;
-        build | test | bench | dev | load | mutants | docs)
+        build | test | bench | dev | load | mutants | docs | http2)
             declare -n group=$argument
             wanted+=("${group[@]}")
             ;;
         *)
-            echo "usage: scripts/deps.sh [--list] [build|test|bench|dev|load|mutants|docs]..." >&2
+            echo "usage: scripts/deps.sh [--list] [build|test|bench|dev|load|mutants|docs|http2]..." >&2
             exit 2
             ;;
     esac

@@ -177,7 +177,8 @@ struct http_client {
     CURLM *multi; /* NULL where nothing is open */
     struct duress_timer curl_timer;
     uint64_t curl_due_ns;
-    bool resetting; /* sockets that are closed now are reset */
+    bool resetting;        /* sockets that are closed now are reset */
+    curl_socket_t left_fd; /* which the transfer that is being reset was the last one to use */
     bool speaks_http_2;
     struct list_link ready;
     struct list_link young;

@@ -99,6 +99,7 @@ static int socket_want(CURL *easy, curl_socket_t fd, int what, void *context, vo
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
     socket->wanted = what != CURL_POLL_REMOVE;
     if (what == CURL_POLL_REMOVE) {
+        client->left_fd = fd;
         list_remove(&socket->ready);
         socket->ready_bits = 0;
         events = socket->polled & UV_READABLE; /* a socket is always writable; an idle one is seldom readable */

@@ -184,6 +184,13 @@ static bool setup_callbacks(struct http_transfer *transfer)
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error_text) == CURLE_OK;
 }
 
+/* libcurl 7.88 greets a peer by prior knowledge once more where a connection is used again, and breaks it: each call
+ * gets a connection of its own. (With TLS, ALPN says what is spoken, and all is well.) */
+static bool keeps_agreement(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
+}
+
 static bool setup_protocol(struct http_transfer *transfer)
 {
     const struct http_client *client = transfer->client;
@@ -191,14 +198,17 @@ static bool setup_protocol(struct http_transfer *transfer)
     /* Ours comes first; libcurl's own limit only tells it how to share the time among addresses. */
     long connect_ms = (long)(client->connect_timeout_ns / DURESS_MS) + 1000;
     long idle_s = (long)(client->idle_timeout_ns / DURESS_S);
-    bool may_multiplex =
-        client->version == DURESS_HTTP_2_BY_AGREEMENT || (client->target.tls && client->version == DURESS_HTTP_AUTO);
+    bool agreed = client->version == DURESS_HTTP_2_BY_AGREEMENT && !client->target.tls;
+    bool once = agreed && !keeps_agreement();
+    bool may_multiplex = (agreed && !once) || (client->target.tls && client->version != DURESS_HTTP_1_1);
     return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version_option(client)) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PIPEWAIT, may_multiplex ? 1L : 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, once ? 1L : 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, once ? 1L : 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_USERAGENT, USER_AGENT) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, idle_s) == CURLE_OK &&
@@ -449,9 +459,13 @@ static void transfer_stop(struct http_transfer *transfer)
     bool done = transfer->phase == TRANSFER_FINISHED;
     if (!done) {
         client->resetting = true;
+        client->left_fd = CURL_SOCKET_BAD;
         (void)curl_multi_remove_handle(client->multi, transfer->easy);
         client->resetting = false;
         duress__http_sockets_sweep(client);
+        /* A stream that was alone. libcurl (7.88 to 8.14) does not send its RST_STREAM then, so the connection ends,
+         * and the peer learns of it that way. Where others are on it, the peer works on in vain. */
+        duress__http_socket_shut(client, client->left_fd);
     }
     if (!done || transfer->result != CURLE_OK)
         transfer_drop_handle(transfer);

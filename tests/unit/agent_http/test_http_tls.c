@@ -2,62 +2,18 @@
  *
  * HTTPS: against an echo on libmicrohttpd, in a thread of its own, with certificates that openssl(1) makes when the
  * test begins. */
+#include "certificate.h"
 #include "http_rig.h"
 
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <duress/wire/envelope.h>
 
-struct tls {
-    char folder[32];
-    char certificate_file[64];
-    char *certificate;
-    char *key;
-};
-
-static struct tls good;  /* for localhost, by itself */
-static struct tls wrong; /* for another name */
-
-static char *file_read(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = calloc(1, 16384);
-    assert_non_null(file);
-    assert_non_null(text);
-    assert_true(fread(text, 1, 16383, file) > 0);
-    assert_int_equal(fclose(file), 0);
-    return text;
-}
-
-static void tls_make(struct tls *tls, const char *name)
-{
-    char command[512];
-    char key_file[64];
-    (void)snprintf(tls->folder, sizeof tls->folder, "/tmp/duress-tls-XXXXXX");
-    assert_non_null(mkdtemp(tls->folder));
-    (void)snprintf(tls->certificate_file, sizeof tls->certificate_file, "%s/certificate.pem", tls->folder);
-    (void)snprintf(key_file, sizeof key_file, "%s/key.pem", tls->folder);
-    (void)snprintf(command, sizeof command,
-                   "openssl req -x509 -newkey rsa:2048 -nodes -keyout %s -out %s -days 2 -subj /CN=%s "
-                   "-addext subjectAltName=DNS:%s >/dev/null 2>&1",
-                   key_file, tls->certificate_file, name, name);
-    assert_int_equal(system(command), 0);
-    tls->certificate = file_read(tls->certificate_file);
-    tls->key = file_read(key_file);
-    (void)unlink(key_file);
-}
-
-static void tls_free(struct tls *tls)
-{
-    (void)unlink(tls->certificate_file);
-    (void)rmdir(tls->folder);
-    free(tls->certificate);
-    free(tls->key);
-}
+static struct certificate good;  /* for localhost, by itself */
+static struct certificate wrong; /* for another name */
 
 /* --- the echo --- */
 
@@ -123,7 +79,7 @@ static void echo_done(void *context, struct MHD_Connection *connection, void **s
     free(*state);
 }
 
-static struct MHD_Daemon *echo_start(const struct tls *tls, uint16_t *port)
+static struct MHD_Daemon *echo_start(const struct certificate *tls, uint16_t *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0, NULL, NULL,
@@ -171,7 +127,7 @@ static void a_certificate_that_is_trusted_is_served_over_one_connection(void **s
     MHD_stop_daemon(daemon);
 }
 
-static void assert_untrusted(const struct tls *tls, const char *host, struct duress_http_agent_options options)
+static void assert_untrusted(const struct certificate *tls, const char *host, struct duress_http_agent_options options)
 {
     struct http_rig rig;
     struct http_answer answer = {.ended = 0};
@@ -302,16 +258,16 @@ static void a_peer_without_tls_is_told_apart_from_one_that_resets_and_one_that_i
 static int certificates_make(void **state)
 {
     (void)state;
-    tls_make(&good, "localhost");
-    tls_make(&wrong, "other.test");
+    certificate_make(&good, "localhost");
+    certificate_make(&wrong, "other.test");
     return 0;
 }
 
 static int certificates_free(void **state)
 {
     (void)state;
-    tls_free(&good);
-    tls_free(&wrong);
+    certificate_free(&good);
+    certificate_free(&wrong);
     return 0;
 }
 

@@ -47,6 +47,11 @@
 extern "C" {
 #endif
 
+/* Over TLS, HTTP/2 carries all calls on one connection. By prior knowledge without TLS it does from libcurl 8.0
+ * on; 7.88 breaks a connection that it uses again, so there each call gets its own.
+ *
+ * A call that is given up alone on its connection ends it. Beside others it resets its stream; libcurl from 7.88 to
+ * 8.14 keeps that reset to itself, and the peer may work on until the connection ends. */
 enum duress_http_version {
     DURESS_HTTP_AUTO = 0,       /* https: HTTP/2 where the peer offers it (ALPN), else 1.1; http: 1.1 */
     DURESS_HTTP_1_1,            /* never HTTP/2 */
