@@ -2,6 +2,14 @@
 #
 # One folder of src/ as one static library, duress_<name>. Its headers lie in src/<name>/include/duress/<name>/, and
 # only a target that links the room sees them: an include that the architecture rules out does not build.
+#
+# duress_small(<file>…): files of the current room in which no call spends its time; small beats fast there.
+function(duress_small)
+    if(CMAKE_BUILD_TYPE MATCHES "Rel")
+        set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Os)
+    endif()
+endfunction()
+
 function(duress_room name)
     cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS" ${ARGN})
     add_library(duress_${name} STATIC ${ROOM_SOURCES})
