@@ -10,6 +10,7 @@
 struct faults_layer {
     struct layer layer;
     struct duress_faults faults;
+    struct duress_faults *given_away; /* to the same; an agent that is const gives it away too */
     struct duress_prng prng;
     uint64_t injected[DURESS_FAULT_COUNT];
     uint64_t missed;
@@ -293,6 +294,7 @@ int duress_with_faults(struct duress_agent *inner, const struct duress_faults_la
     if (layer == NULL)
         return DURESS_E_NO_MEMORY;
     layer->faults = faults;
+    layer->given_away = &layer->faults;
     if (options != NULL && options->seed != 0)
         duress_prng_init(&layer->prng, options->seed, FAULTS_PURPOSE);
     else
@@ -304,7 +306,7 @@ int duress_with_faults(struct duress_agent *inner, const struct duress_faults_la
 struct duress_faults *duress_faults_of(const struct duress_agent *agent)
 {
     const struct faults_layer *layer = duress__layer_find(agent, &faults_kind);
-    return layer != NULL ? (struct duress_faults *)&layer->faults : NULL;
+    return layer != NULL ? layer->given_away : NULL;
 }
 
 struct duress_faults_counts duress_faults_counts(const struct duress_agent *agent)
