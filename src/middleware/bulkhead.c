@@ -61,21 +61,28 @@ static void queue_wake(const struct bulkhead_layer *layer, void *owner)
         duress__bulkhead_wake(owner);
 }
 
+/* What is free, and somebody waits for: where the limit grew. */
+static void slots_offer(const struct bulkhead_layer *layer)
+{
+    void *owner;
+    while (duress_bulkhead_offer(layer->bulkhead, &owner))
+        queue_wake(layer, owner);
+}
+
 static void slot_release(const struct bulkhead_layer *layer)
 {
     queue_wake(layer, duress_bulkhead_release(layer->bulkhead));
+    slots_offer(layer);
 }
 
 static void limit_follow(const struct bulkhead_layer *layer, uint32_t limit)
 {
-    void *owner;
     struct duress_bulkhead_snapshot seen;
     duress_bulkhead_snapshot(layer->bulkhead, &seen);
     if (seen.limit == limit)
         return;
     duress_bulkhead_set_limit(layer->bulkhead, limit);
-    while (duress_bulkhead_offer(layer->bulkhead, &owner))
-        queue_wake(layer, owner);
+    slots_offer(layer);
 }
 
 /* The call that held a slot has ended with |error|. */
@@ -205,6 +212,7 @@ static void queue_wait(struct bulkhead_layer *layer, struct bulkhead_call *state
     queue_wake(layer, owner);
     if (got)
         queue_run_first(layer, state->since_ns);
+    slots_offer(layer);
 }
 
 /* --- calls --- */

@@ -347,6 +347,38 @@ static void the_policy_can_be_looked_at(void **state)
     layer_test_close(test);
 }
 
+static void a_raised_limit_is_felt_when_a_slot_comes_back(void **state)
+{
+    struct layer_test *test = *state;
+    wrap(test, (struct duress_bulkhead_layer_options){.bulkhead = {.limit = 1}});
+    uint64_t began_ns = rig_now_ns(&test->rig);
+    ask_many(test->agent, 0, 5);
+    duress_bulkhead_set_limit(duress_bulkhead_of(test->agent), 3);
+    rig_run_for(&test->rig, 50 * DURESS_MS);
+    assert_int_equal(test->service.begun, 1);
+    rig_run_dry(&test->rig);
+    static const uint64_t rounds[] = {1, 2, 2, 2, 3};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(answers[i].ended_ns - began_ns, rounds[i] * 100 * DURESS_MS);
+    assert_int_equal(counts_of(test->agent).running, 0);
+    layer_test_close(test);
+}
+
+/* Who comes takes none of what those before have waited for. */
+static void a_raised_limit_is_felt_when_a_call_comes(void **state)
+{
+    struct layer_test *test = *state;
+    wrap(test, (struct duress_bulkhead_layer_options){.bulkhead = {.limit = 1}});
+    uint64_t began_ns = rig_now_ns(&test->rig);
+    ask_many(test->agent, 0, 5);
+    duress_bulkhead_set_limit(duress_bulkhead_of(test->agent), 3);
+    ask_many(test->agent, 5, 1);
+    rig_run_dry(&test->rig);
+    for (uint64_t i = 0; i < 6; i++)
+        assert_int_equal(answers[i].ended_ns - began_ns, (i / 3 + 1) * 100 * DURESS_MS);
+    layer_test_close(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +392,8 @@ int main(void)
         cmocka_unit_test_setup(a_slot_is_held_until_the_last_chunk, setup),
         cmocka_unit_test_setup(a_shared_slot_goes_to_who_has_waited_longest, setup),
         cmocka_unit_test_setup(the_limit_is_found_out_and_offered, setup),
+        cmocka_unit_test_setup(a_raised_limit_is_felt_when_a_slot_comes_back, setup),
+        cmocka_unit_test_setup(a_raised_limit_is_felt_when_a_call_comes, setup),
         cmocka_unit_test_setup(only_answers_and_drops_are_samples, setup),
         cmocka_unit_test_setup(bad_options_are_named, setup),
         cmocka_unit_test_setup(the_policy_can_be_looked_at, setup),

@@ -14,7 +14,8 @@
  *
  * One bulkhead for several layers, also on several threads: set |shared|. Each layer has a queue of its own; a slot
  * that comes back goes to the queue whose first call has waited longest, over duress_world_post() where that is another
- * world's. A world with calls in such a queue must be run: a slot that is on its way to a world that stands still is
+ * world's. (That is known of a queue's first call; of slots that come back before it was woken it may get several.) A
+ * world with calls in such a queue must be run: a slot that is on its way to a world that stands still is
  * held up there, and one that is on its way to a world that is freed is lost. And a world may only be freed when no
  * other thread can be giving a slot back: stop all calls first, then free the worlds. */
 #ifndef DURESS_MIDDLEWARE_BULKHEAD_H
@@ -72,8 +73,8 @@ struct duress_bulkhead_counts {
 /* All zero where there is no bulkhead layer. */
 DURESS_API struct duress_bulkhead_counts duress_bulkhead_counts(const struct duress_agent *agent);
 
-/* The policy: to look at it or to change its limit, which is felt when the next slot comes back. Borrowed for the
- * agent's life. NULL where there is no bulkhead layer. */
+/* The policy: to look at it or to change its limit, which is felt when the next slot comes back or the next call comes.
+ * Borrowed for the agent's life. NULL where there is no bulkhead layer. */
 DURESS_API struct duress_bulkhead *duress_bulkhead_of(const struct duress_agent *agent);
 
 #ifdef __cplusplus
