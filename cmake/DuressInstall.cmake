@@ -7,6 +7,15 @@
 #
 # The names are the same for find_package(), add_subdirectory() and FetchContent.
 include(CMakePackageConfigHelpers)
+include(CheckLinkerFlag)
+
+# Relative relocations packed as DT_RELR: a twentieth of the room. The C library must know them, and the linker notes
+# that it must: glibc 2.36 or musl 1.2.4. A linker that does not know them, or that only warns, is not asked.
+set(CMAKE_REQUIRED_LINK_OPTIONS -Wl,--fatal-warnings)
+check_linker_flag(C -Wl,-z,pack-relative-relocs DURESS_HAS_PACKED_RELOCATIONS)
+unset(CMAKE_REQUIRED_LINK_OPTIONS)
+option(DURESS_PACK_RELOCATIONS "Pack the shared libraries' relocations (they then need glibc 2.36 or musl 1.2.4)"
+    ${DURESS_HAS_PACKED_RELOCATIONS})
 
 option(DURESS_INSTALL "Generate install rules" ${PROJECT_IS_TOP_LEVEL})
 
@@ -53,7 +62,8 @@ function(duress_library target kind output_name export_name rooms public_rooms)
     elseif(kind STREQUAL SHARED)
         # Our own functions are called without a detour, and no page is spent on the gaps between segments.
         target_link_options(${target} PRIVATE
-            -Wl,--no-undefined -Wl,-Bsymbolic-functions -Wl,-z,noseparate-code -Wl,--gc-sections)
+            -Wl,--no-undefined -Wl,-Bsymbolic-functions -Wl,-z,noseparate-code -Wl,--gc-sections
+            $<$<BOOL:${DURESS_PACK_RELOCATIONS}>:-Wl,-z,pack-relative-relocs>)
     endif()
 endfunction()
 
