@@ -92,6 +92,34 @@ for world in sim live; do
     expect "JUnit: interrupted ($world)" test "$(grep -c '<skipped ' "$folder/report.xml")" -eq 2
 done
 
+# One that hangs is killed at its limit with all its processes, and the others have their turn. They are those of a
+# copy, so that no other run's are taken for them.
+cp "$suite" "$folder/hanging_suite"
+processes() { readlink /proc/[0-9]*/exe | grep -cF "$folder/hanging_suite"; }
+is_left_alone() { # waits for the kernel, which ends orphans of its own accord
+    for _ in {1..100}; do
+        [ "$(processes)" -ne 0 ] || return 0
+        sleep 0.1
+    done
+    return 1
+}
+suite=$folder/hanging_suite
+for world in sim live; do
+    again="again: .*hanging_suite --world $world --filter hang.for_ever"
+    [ $world = live ] || again+=' --seed 2'
+    code 1 --world $world --filter 'hang.*' --seeds 5 --jobs 1 --limit 2 --json "$folder/report.json" \
+        --junit "$folder/report.xml"
+    expect "a hang ($world)" says '^hung: hang.for_ever'
+    expect "a hang's limit ($world)" says 'did not end in time and was killed after 2\.[0-9]+ s'
+    expect "a hang's replay command ($world)" says "$again\$"
+    expect "the others ($world)" says '^hang.turn_comes_all_the_same +[a-z]+ +[15]  passed'
+    expect "a summary of a hang ($world)" says '^1 passed, 1 failed, 0 skipped$'
+    expect "JSON: hung ($world)" test "$(grep -c '"result": "hung"' "$folder/report.json")" -eq 1
+    expect "JUnit: hung ($world)" grep -q '<failure type="hung"' "$folder/report.xml"
+    expect "no process is left ($world)" is_left_alone
+done
+suite=$1
+
 code 0 --list
 expect 'the list' says '^sample.passes	sim	asks once$'
 code 0 --help
@@ -107,6 +135,8 @@ code 0 --world sim --filter sample.passes --seed 010 --json "$folder/report.json
 expect 'a decimal seed' grep -q '"seed": 10,' "$folder/report.json"
 code 2 --seed 5 --seeds 3
 expect 'one seed or several' complains '--seed and --seeds given, one of them allowed'
+code 2 --limit 0
+expect 'a bad limit' complains "--limit: '0' given, a number from 1 to 86400 allowed"
 code 2 --world mars
 expect 'a bad world' complains "--world: 'mars' given, live, sim or both allowed"
 code 2 stray

@@ -2,6 +2,7 @@
  *
  * A suite for testing the runner: each way in which a test can end. check_runner.sh says what must come of it. */
 #include <duress/chaos/chaos.h>
+#include <duress/world/sim.h>
 
 #include <signal.h>
 #include <stdlib.h>
@@ -45,6 +46,20 @@ CHAOS_TEST(interrupt, runner, "the runner is interrupted")
 CHAOS_TEST(interrupt, turn_never_comes, "the runner was interrupted before")
 {
     CHAOS_EXPECT(chaos == NULL);
+}
+
+/* With seed 2, or live, it never ends, and a service of its is up. */
+CHAOS_TEST(hang, for_ever, "waits for what never comes")
+{
+    struct duress_sim *sim = duress_world_sim_of(chaos_world(chaos));
+    (void)chaos_service_start(chaos, "echo");
+    while (sim == NULL || duress_sim_seed(sim) == 2)
+        (void)pause();
+}
+
+CHAOS_TEST(hang, turn_comes_all_the_same, "passes after one that hung")
+{
+    CHAOS_EXPECT(chaos != NULL);
 }
 
 CHAOS_TEST(sample, fails_from_seed_three, "fails with every seed but the first three")

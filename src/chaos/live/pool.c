@@ -18,8 +18,6 @@
 
 #include "launch.h"
 
-#define LIVE_LIMIT_NS (120 * DURESS_S)
-#define SIM_LIMIT_NS (1200 * DURESS_S)
 #define WAKE_NS (200 * DURESS_MS)
 enum { OUTPUT_BYTES_MAX = 64 * 1024 };
 
@@ -125,7 +123,7 @@ static int job_start(struct pool *pool, struct pool_job *job, struct runner_entr
         .pid = pid,
         .output_fd = output_fd,
         .started_ns = pool_now_ns(),
-        .limit_ns = entry->driver->is_live ? LIVE_LIMIT_NS : SIM_LIMIT_NS,
+        .limit_ns = entry->driver->is_live ? pool->runner->options.limit_live_ns : pool->runner->options.limit_ns,
     };
     pool->running++;
     return DURESS_OK;

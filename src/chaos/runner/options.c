@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS_MAX = 1000000, JOBS_MAX = 256 };
+enum { SEEDS_MAX = 1000000, JOBS_MAX = 256, LIMIT_S_MAX = 86400 };
+#define LIMIT_LIVE_NS (120 * DURESS_S)
+#define LIMIT_SIM_NS (1200 * DURESS_S)
 #define SEED_MAX INT64_MAX /* the largest that the JSON report can say */
 #define SEEDS_DEFAULT 200
 
@@ -18,6 +20,7 @@ enum option_id {
     OPTION_SEEDS,
     OPTION_SEED,
     OPTION_JOBS,
+    OPTION_LIMIT,
     OPTION_JUNIT,
     OPTION_JSON,
     OPTION_LIST,
@@ -37,6 +40,7 @@ void chaos__runner_help(FILE *out, const char *program)
         "  --seeds N              simulated runs of each test, with the seeds 0 to N-1; default 200\n"
         "  --seed N               simulated: only this seed (seed 0 is the plain schedule)\n"
         "  --jobs N               simulated tests at once; default: one a core. Live: 4 times as many\n"
+        "  --limit SECONDS        a test that takes longer is killed, and hung; default: live 120, simulated 1200\n"
         "  --stop                 stop at the first failure\n"
         "  --junit FILE           write a JUnit report\n"
         "  --json FILE            write every run with its seed, times and trace hash\n"
@@ -98,6 +102,11 @@ static bool option_take(struct runner_options *options, int id, const char *text
             return false;
         options->jobs = options->jobs_live = (uint32_t)number;
         return true;
+    case OPTION_LIMIT:
+        if (!number_read(program, "limit", text, 1, LIMIT_S_MAX, &number))
+            return false;
+        options->limit_ns = options->limit_live_ns = number * DURESS_S;
+        return true;
     case OPTION_JUNIT:
         options->junit_path = text;
         return true;
@@ -121,17 +130,12 @@ static bool option_take(struct runner_options *options, int id, const char *text
 int chaos__runner_options_read(struct runner_options *options, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"world", required_argument, NULL, OPTION_WORLD},
-        {"filter", required_argument, NULL, OPTION_FILTER},
-        {"seeds", required_argument, NULL, OPTION_SEEDS},
-        {"seed", required_argument, NULL, OPTION_SEED},
-        {"jobs", required_argument, NULL, OPTION_JOBS},
-        {"junit", required_argument, NULL, OPTION_JUNIT},
-        {"json", required_argument, NULL, OPTION_JSON},
-        {"list", no_argument, NULL, OPTION_LIST},
-        {"stop", no_argument, NULL, OPTION_STOP},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
+        {"world", required_argument, NULL, OPTION_WORLD}, {"filter", required_argument, NULL, OPTION_FILTER},
+        {"seeds", required_argument, NULL, OPTION_SEEDS}, {"seed", required_argument, NULL, OPTION_SEED},
+        {"jobs", required_argument, NULL, OPTION_JOBS},   {"limit", required_argument, NULL, OPTION_LIMIT},
+        {"junit", required_argument, NULL, OPTION_JUNIT}, {"json", required_argument, NULL, OPTION_JSON},
+        {"list", no_argument, NULL, OPTION_LIST},         {"stop", no_argument, NULL, OPTION_STOP},
+        {"help", no_argument, NULL, OPTION_HELP},         {NULL, 0, NULL, 0},
     };
     uint64_t cpus = chaos__pool_cpu_count();
     *options = (struct runner_options){
@@ -139,6 +143,8 @@ int chaos__runner_options_read(struct runner_options *options, int argc, char **
         .worlds = CHAOS_WORLD_BOTH,
         .jobs = (uint32_t)(cpus < JOBS_MAX ? cpus : JOBS_MAX),
         .jobs_live = (uint32_t)(cpus * 4 < JOBS_MAX ? cpus * 4 : JOBS_MAX),
+        .limit_ns = LIMIT_SIM_NS,
+        .limit_live_ns = LIMIT_LIVE_NS,
     };
     optind = 1;
     for (;;) {

@@ -56,11 +56,15 @@ static uint64_t entry_virtual_ns(const struct runner_entry *entry)
     return sum_ns;
 }
 
+static bool entry_is_judged(const struct runner_entry *entry)
+{
+    return entry->shared != NULL && entry->result != RUNNER_CRASHED && entry->result != RUNNER_HUNG;
+}
+
 /* A run that judged itself says its seed; one that crashed or hung is the one after the last that ended. */
 static uint64_t entry_seed(const struct runner_entry *entry)
 {
-    bool judged = entry->result != RUNNER_CRASHED && entry->result != RUNNER_HUNG;
-    return judged && entry->shared != NULL ? entry->shared->outcome.seed : entry->seed_first + entry_runs(entry);
+    return entry_is_judged(entry) ? entry->shared->outcome.seed : entry->seed_first + entry_runs(entry);
 }
 
 void chaos__replay_command(const struct runner *runner, const struct runner_entry *entry, char *text, size_t capacity)
@@ -113,6 +117,7 @@ static void timeline_print(FILE *out, const struct chaos_outcome *outcome)
 static void failure_print(FILE *out, const struct runner *runner, const struct runner_entry *entry)
 {
     char command[512];
+    char wall[32];
     (void)fprintf(out, "\n%s%s%s: %s.%s (%s)\n  %s\n", result_colour(out, entry->result),
                   chaos__runner_result_name(entry->result), chaos__colour(out, PLAIN), entry->test->group,
                   entry->test->name, entry->driver->name, entry->test->summary);
@@ -121,15 +126,19 @@ static void failure_print(FILE *out, const struct runner *runner, const struct r
     if (entry->result == RUNNER_CRASHED)
         (void)fprintf(out, "  the test's process ended with wait status 0x%x\n", (unsigned)entry->status);
     if (entry->result == RUNNER_HUNG)
-        (void)fprintf(out, "  the test's process did not end in time and was killed\n");
+        (void)fprintf(out, "  the test's process did not end in time and was killed after %s\n",
+                      span_format(entry->wall_ns, wall, sizeof wall));
     if (entry->shared != NULL && (entry->result == RUNNER_FAILED || entry->result == RUNNER_NOT_PROVEN))
         timeline_print(out, &entry->shared->outcome);
     if (entry->output != NULL && entry->output[0] != '\0')
         (void)fprintf(out, "  output:\n%s\n", entry->output);
     chaos__replay_command(runner, entry, command, sizeof command);
-    if (!entry->driver->is_live && entry->shared != NULL)
-        (void)fprintf(out, "  seed %" PRIu64 ", trace hash %016" PRIx64 "\n", entry_seed(entry),
-                      entry->shared->outcome.trace_hash);
+    if (!entry->driver->is_live) {
+        (void)fprintf(out, "  seed %" PRIu64, entry_seed(entry));
+        if (entry_is_judged(entry))
+            (void)fprintf(out, ", trace hash %016" PRIx64, entry->shared->outcome.trace_hash);
+        (void)fprintf(out, "\n");
+    }
     (void)fprintf(out, "  again: %s\n", command);
 }
 

@@ -25,6 +25,8 @@ struct runner_options {
     uint64_t seed_count;
     uint32_t jobs;      /* simulated tests at once */
     uint32_t jobs_live; /* live tests at once: they wait more than they work */
+    uint64_t limit_ns;  /* how long all runs of a simulated test may take together */
+    uint64_t limit_live_ns;
     const char *junit_path;
     const char *json_path;
     bool list;
