@@ -151,6 +151,15 @@ static bool slow_was_shown(struct chaos_service *service)
     return false;
 }
 
+static bool chunks_were_shown(struct chaos_service *service)
+{
+    uint64_t count = chaos_service_arrivals(service);
+    for (uint64_t i = 0; i < count; i++)
+        if (chaos_service_arrival(service, i).chunk_count > 0)
+            return true;
+    return false;
+}
+
 static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *evidence)
 {
     if (evidence->shown)
@@ -181,6 +190,8 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
         return chaos->driver->name_questions(chaos, evidence->host) > evidence->questions_before;
     case CHAOS_EVIDENCE_SLOW:
         return slow_was_shown(evidence->service);
+    case CHAOS_EVIDENCE_CHUNKS:
+        return chunks_were_shown(evidence->service);
     }
     return false;
 }
@@ -219,6 +230,8 @@ const char *chaos__evidence_text(const struct chaos_evidence *evidence)
         return "the name server was asked";
     case CHAOS_EVIDENCE_SLOW:
         return "a request was answered as slowly as ordered";
+    case CHAOS_EVIDENCE_CHUNKS:
+        return "a request was answered in chunks";
     }
     return "a fault happened";
 }

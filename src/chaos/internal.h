@@ -21,6 +21,7 @@ struct chaos_log_entry {
     char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX];
     _Atomic uint64_t ended_ns;
     _Atomic bool cancelled;
+    _Atomic uint32_t chunk_count;
 };
 
 struct chaos_log {
@@ -38,6 +39,8 @@ struct chaos_service_config {
     uint64_t reply_bytes;
     uint32_t in_flight_max;
     uint32_t requests_max;
+    uint32_t chunk_count;
+    uint64_t chunk_gap_ns;
 };
 
 struct chaos_service_host; /* opaque: agent and server on one world */
@@ -129,6 +132,7 @@ enum chaos_evidence_kind {
     CHAOS_EVIDENCE_KILL,      /* the child died of SIGKILL */
     CHAOS_EVIDENCE_NAME,      /* the name server was asked */
     CHAOS_EVIDENCE_SLOW,      /* a request was thought about for as long as ordered, or given up meanwhile */
+    CHAOS_EVIDENCE_CHUNKS,    /* a reply was made in chunks */
 };
 
 /* Something that a test ordered and that must be shown to have happened. */
@@ -167,6 +171,13 @@ struct chaos_attempt_log {
     size_t capacity;
 };
 
+/* Something to be done to a link when it has seen so many events. */
+struct chaos_trigger {
+    uint64_t seen;
+    uint64_t at_count;
+    chaos_link_action_fn action; /* NULL: none, or done */
+};
+
 struct chaos_link {
     struct chaos *chaos;
     struct chaos_link *next;
@@ -174,9 +185,8 @@ struct chaos_link {
     struct chaos_relay *relay;
     struct duress_agent *agent; /* the plain one of chaos_link_agent() */
     struct chaos_attempt_log attempts;
-    uint64_t attempts_ended;
-    uint64_t action_at_count;
-    chaos_link_action_fn action;
+    struct chaos_trigger on_attempt_end;
+    struct chaos_trigger on_chunk;
     uint64_t ordered_ns;
     enum chaos_partition partition;
     uint64_t hold_ids[DURESS_DIRECTION_COUNT];
@@ -197,6 +207,9 @@ struct chaos_call {
     uint64_t deadline_ns;
     bool ended;
     struct chaos_answer answer;
+    struct chaos_chunk *chunks;
+    size_t chunk_count;
+    size_t chunk_capacity;
 };
 
 struct chaos_alarm {
@@ -243,6 +256,10 @@ void chaos__broken(struct chaos *chaos, const char *what, const struct duress_fa
 
 /* Memory that is counted; fails the run where there is none. */
 void *chaos__allocate(struct chaos *chaos, size_t bytes);
+
+/* Begins a call of |agent| with |text|, as |how| says: deadline, idempotence, whether chunks are asked for. */
+struct chaos_call *chaos__begin(struct chaos *chaos, struct duress_agent *agent, const char *text,
+                                const struct duress_ask *how);
 
 /* A wrapper of |inner| that records attempts in |link|. Takes a reference of its own. */
 int chaos__tap_new(struct chaos_link *link, struct duress_agent *inner, struct duress_agent **agent);

@@ -219,12 +219,12 @@ static void call_ended(void *context, struct duress_call *duress_call, const str
     answer->content_bytes = content.length;
 }
 
-struct chaos_call *chaos_begin(struct chaos *chaos, struct duress_agent *agent, const char *text, uint64_t within_ns,
-                               bool idempotent)
+struct chaos_call *chaos__begin(struct chaos *chaos, struct duress_agent *agent, const char *text,
+                                const struct duress_ask *how)
 {
     struct chaos_call *call = chaos__allocate(chaos, sizeof *call);
     call->chaos = chaos;
-    call->deadline_ns = duress_time_add(chaos_now_ns(chaos), within_ns);
+    call->deadline_ns = how->deadline_ns;
     struct duress_message_options options = {
         .content = duress_slice_text(text),
         .timestamp_ns = duress_world_wall_ns(chaos->world),
@@ -233,13 +233,10 @@ struct chaos_call *chaos_begin(struct chaos *chaos, struct duress_agent *agent, 
     struct duress_message *request = NULL;
     int error = duress_message_new(&options, &request);
     if (error == DURESS_OK) {
-        struct duress_ask ask = {
-            .request = request,
-            .deadline_ns = call->deadline_ns,
-            .idempotent = idempotent,
-            .on_end = call_ended,
-            .context = call,
-        };
+        struct duress_ask ask = *how;
+        ask.request = request;
+        ask.on_end = call_ended;
+        ask.context = call;
         error = duress_agent_ask(agent, &ask, &call->call);
         duress_message_unref(request);
     }
@@ -251,6 +248,13 @@ struct chaos_call *chaos_begin(struct chaos *chaos, struct duress_agent *agent, 
         chaos__broken(chaos, "begin a call", &why);
     }
     return call;
+}
+
+struct chaos_call *chaos_begin(struct chaos *chaos, struct duress_agent *agent, const char *text, uint64_t within_ns,
+                               bool idempotent)
+{
+    uint64_t deadline_ns = duress_time_add(chaos_now_ns(chaos), within_ns);
+    return chaos__begin(chaos, agent, text, &(struct duress_ask){.deadline_ns = deadline_ns, .idempotent = idempotent});
 }
 
 static bool call_is_over(void *context)
@@ -363,6 +367,7 @@ static void lists_free(struct chaos *chaos)
     while (chaos->calls != NULL) {
         struct chaos_call *call = chaos->calls;
         chaos->calls = call->next;
+        duress_release(&chaos->heap.allocator, call->chunks);
         duress_release(&chaos->heap.allocator, call);
     }
     while (chaos->evidence != NULL) {

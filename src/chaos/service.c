@@ -37,12 +37,16 @@ struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct
         .reply_bytes = options->reply_bytes,
         .in_flight_max = options->in_flight_max,
         .requests_max = options->requests_max,
+        .chunk_count = options->chunk_count,
+        .chunk_gap_ns = options->chunk_gap_ns,
     };
     service->next = chaos->services;
     chaos->services = service;
     service_begin(service);
     if (options->reply_after_ns > 0)
         (void)chaos__evidence_add(chaos, CHAOS_EVIDENCE_SLOW, NULL, service);
+    if (options->chunk_count > 0)
+        (void)chaos__evidence_add(chaos, CHAOS_EVIDENCE_CHUNKS, NULL, service);
     chaos_note(chaos, "service %s listens", service->name);
     return service;
 }
@@ -84,6 +88,7 @@ struct chaos_arrival chaos_service_arrival(struct chaos_service *service, uint64
     arrival.connection_number = entry->connection_number;
     arrival.ended_ns = atomic_load(&entry->ended_ns);
     arrival.cancelled = atomic_load(&entry->cancelled);
+    arrival.chunk_count = atomic_load(&entry->chunk_count);
     memcpy(arrival.text, entry->text, sizeof arrival.text);
     return arrival;
 }

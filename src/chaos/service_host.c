@@ -4,6 +4,8 @@
  * process of its own; simulated, on a host of its own. Same code, same bytes. */
 #include "internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <duress/agent/function.h>
@@ -24,6 +26,7 @@ struct service_request {
     struct duress_call *call;
     struct duress_timer timer;
     uint64_t arrival_index;
+    uint32_t chunk_count; /* made so far */
     bool fails;
 };
 
@@ -43,6 +46,7 @@ static void service_arrived(void *context, const struct duress_arrival *arrival)
         entry->connection_number = arrival->connection_number;
         atomic_store(&entry->ended_ns, 0);
         atomic_store(&entry->cancelled, false);
+        atomic_store(&entry->chunk_count, 0);
         size_t length = arrival->content.length;
         length = length < sizeof entry->text - 1 ? length : sizeof entry->text - 1;
         if (length > 0)
@@ -71,39 +75,94 @@ static void request_fail(struct service_request *request, enum duress_error code
     duress_call_fail(request->call, &failure);
 }
 
-static int reply_new(const struct chaos_service_host *host, struct duress_message *request,
+/* Sets *content, the request's, to that of the reply, or of its chunk |number| (from 1). *bytes is to be released. */
+static int reply_content(const struct chaos_service_host *host, uint32_t number, struct duress_slice *content,
+                         char **bytes)
+{
+    enum { NUMBER_BYTES_MAX = 12 };
+    size_t length = host->config.reply_bytes;
+    *bytes = NULL;
+    if (length == 0 && number == 0)
+        return DURESS_OK;
+    size_t room = length > 0 ? length : content->length + NUMBER_BYTES_MAX;
+    *bytes = duress_allocate(duress_world_allocator(host->world), room);
+    if (*bytes == NULL)
+        return DURESS_E_NO_MEMORY;
+    for (size_t i = 0; i < length; i++)
+        (*bytes)[i] = (char)('a' + i % 26);
+    if (length == 0) {
+        length = content->length;
+        if (length > 0)
+            memcpy(*bytes, content->data, length);
+        length += (size_t)snprintf(*bytes + length, NUMBER_BYTES_MAX, " %" PRIu32, number);
+    }
+    *content = duress_slice_bytes(*bytes, length);
+    return DURESS_OK;
+}
+
+static int reply_new(const struct chaos_service_host *host, const struct duress_message *request, uint32_t number,
                      struct duress_message **reply)
 {
     const struct duress_allocator *allocator = duress_world_allocator(host->world);
+    char *bytes;
     struct duress_message_options options = {
         .role = duress_slice_text("agent"),
         .content = duress_message_content(request),
         .timestamp_ns = duress_world_wall_ns(host->world),
         .allocator = allocator,
     };
-    if (host->config.reply_bytes == 0)
-        return duress_message_new(&options, reply);
-    uint8_t *bytes = duress_allocate(allocator, host->config.reply_bytes);
-    if (bytes == NULL)
-        return DURESS_E_NO_MEMORY;
-    for (uint64_t i = 0; i < host->config.reply_bytes; i++)
-        bytes[i] = (uint8_t)('a' + i % 26);
-    options.content = duress_slice_bytes(bytes, host->config.reply_bytes);
-    int error = duress_message_new(&options, reply);
+    int error = reply_content(host, number, &options.content, &bytes);
+    if (error == DURESS_OK)
+        error = duress_message_new(&options, reply);
     duress_release(allocator, bytes);
     return error;
+}
+
+static void request_wait(struct service_request *request, uint64_t wait_ns)
+{
+    struct duress_world *world = request->host->world;
+    duress_world_arm(world, &request->timer, duress_time_add(duress_world_now_ns(world), wait_ns));
+}
+
+/* Makes the next chunk, and ends with the last. */
+static void request_chunk(struct service_request *request)
+{
+    const struct chaos_service_host *host = request->host;
+    struct duress_call *call = request->call;
+    struct chaos_log_entry *entry = log_entry(host->log, request->arrival_index);
+    struct duress_message *chunk = NULL;
+    if (reply_new(host, call->request, request->chunk_count + 1, &chunk) != DURESS_OK) {
+        request_log_end(request, false);
+        request_fail(request, DURESS_E_NO_MEMORY, "no memory for a chunk of the reply");
+        return;
+    }
+    bool last = ++request->chunk_count == host->config.chunk_count;
+    if (entry != NULL)
+        atomic_store(&entry->chunk_count, request->chunk_count);
+    if (last)
+        request_log_end(request, false);
+    else
+        request_wait(request, host->config.chunk_gap_ns);
+    duress_call_emit(call, chunk); /* where it is given up meanwhile, service_cancel() has been told */
+    if (last && duress_call_is_live(call))
+        duress_call_reply(call, chunk);
+    duress_message_unref(chunk);
 }
 
 static void request_answer(void *context)
 {
     struct service_request *request = context;
     struct duress_message *reply = NULL;
+    if (request->call->streaming && request->host->config.chunk_count > 0 && !request->fails) {
+        request_chunk(request);
+        return;
+    }
     request_log_end(request, false);
     if (request->fails) {
         request_fail(request, DURESS_E_REMOTE, "ordered to fail");
         return;
     }
-    if (reply_new(request->host, request->call->request, &reply) != DURESS_OK) {
+    if (reply_new(request->host, request->call->request, 0, &reply) != DURESS_OK) {
         request_fail(request, DURESS_E_NO_MEMORY, "no memory for the reply");
         return;
     }
@@ -131,7 +190,7 @@ static void service_begin(void *context, struct duress_call *call)
     if (think_ns == 0)
         request_answer(request);
     else
-        duress_world_arm(host->world, &request->timer, duress_time_add(duress_world_now_ns(host->world), think_ns));
+        request_wait(request, think_ns);
 }
 
 static void service_cancel(void *context, struct duress_call *call)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A tap records each attempt that is made on a link: the timeline's lines, and the trigger of "when the n-th attempt
- * has ended". It changes nothing. */
+ * A tap records each attempt that is made on a link: the timeline's lines, and the triggers of "when the n-th attempt
+ * has ended" and "when the n-th chunk has come". It changes nothing. */
 #include "internal.h"
 
 #include <duress/agent/implement.h>
@@ -31,18 +31,23 @@ static int attempts_reserve(struct chaos_link *link)
     return DURESS_OK;
 }
 
+static void trigger_count(struct chaos_link *link, struct chaos_trigger *trigger)
+{
+    trigger->seen++;
+    if (trigger->action == NULL || trigger->seen != trigger->at_count)
+        return;
+    chaos_link_action_fn action = trigger->action;
+    trigger->action = NULL;
+    action(link);
+}
+
 static void attempt_end(struct chaos_link *link, size_t index, int error)
 {
     link->attempts.items[index].ended_ns = chaos_now_ns(link->chaos);
     link->attempts.items[index].error = error;
-    link->attempts_ended++;
     chaos_note(link->chaos, "attempt %zu on link %u: %s", index + 1, link->number,
                error == DURESS_OK ? "replied" : duress_error_name(error));
-    if (link->action != NULL && link->attempts_ended == link->action_at_count) {
-        chaos_link_action_fn action = link->action;
-        link->action = NULL;
-        action(link);
-    }
+    trigger_count(link, &link->on_attempt_end);
 }
 
 static void tap_ended(void *context, struct duress_call *child, const struct duress_result *result)
@@ -53,6 +58,16 @@ static void tap_ended(void *context, struct duress_call *child, const struct dur
     const struct tap_call *state = call->state;
     attempt_end(tap->link, state->attempt, result->error);
     duress_call_pass(call, result);
+}
+
+static void tap_chunk(void *context, struct duress_call *child, struct duress_message *chunk)
+{
+    (void)child;
+    struct duress_call *call = context;
+    struct chaos_link *link = ((struct tap *)call->agent)->link;
+    chaos_note(link->chaos, "a chunk on link %u", link->number);
+    duress_call_emit(call, chunk); /* what is above may be gone then */
+    trigger_count(link, &link->on_chunk);
 }
 
 static void tap_process(struct duress_agent *agent, struct duress_call *call)
@@ -69,7 +84,12 @@ static void tap_process(struct duress_agent *agent, struct duress_call *call)
     state->attempt = tap->link->attempts.count++;
     tap->link->attempts.items[state->attempt] = (struct chaos_attempt){.started_ns = chaos_now_ns(tap->link->chaos)};
     chaos_note(tap->link->chaos, "attempt %zu on link %u begins", state->attempt + 1, tap->link->number);
-    struct duress_child child = {.agent = tap->inner, .on_end = tap_ended, .context = call};
+    struct duress_child child = {
+        .agent = tap->inner,
+        .on_end = tap_ended,
+        .on_chunk = call->streaming ? tap_chunk : NULL,
+        .context = call,
+    };
     if (duress_call_begin(call, &child, &state->child) != DURESS_OK) {
         attempt_end(tap->link, state->attempt, DURESS_E_NO_MEMORY);
         duress_call_fail(call, &failure);
@@ -117,6 +137,12 @@ struct chaos_attempt chaos_link_attempt(struct chaos_link *link, uint64_t index)
 
 void chaos_link_on_attempt_end(struct chaos_link *link, uint64_t count, chaos_link_action_fn action)
 {
-    link->action_at_count = count;
-    link->action = action;
+    link->on_attempt_end.at_count = count;
+    link->on_attempt_end.action = action;
+}
+
+void chaos_link_on_chunk(struct chaos_link *link, uint64_t count, chaos_link_action_fn action)
+{
+    link->on_chunk.at_count = count;
+    link->on_chunk.action = action;
 }

@@ -48,6 +48,9 @@ for world in sim live; do
     code 1 --world $world --filter 'sample.proves_the_second_toxic_only' --seeds 5
     expect "not proven by a later toxic ($world)" says 'not proven: no evidence that a toxic acted'
 
+    code 1 --world $world --filter 'sample.proves_no_chunks' --seeds 5
+    expect "not proven without chunks ($world)" says 'not proven: no evidence that a request was answered in chunks'
+
     code 0 --world $world --filter 'sample.skips' --seeds 5
     expect "the reason for skipping ($world)" says 'needs a unicorn; get one from the stable'
     expect "a summary of a skip ($world)" says '^0 passed, 0 failed, 1 skipped$'

@@ -125,6 +125,14 @@ CHAOS_TEST(sample, proves_the_first_name_only, "a name is changed after it was l
     chaos_name_set(link, "echo.test", CHAOS_NAME_TEMPORARY, 0);
 }
 
+CHAOS_TEST(sample, proves_no_chunks, "a service that is to stream is asked for whole replies only")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .chunk_count = 3);
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "hello");
+}
+
 CHAOS_TEST(sample, skips, "needs what is not there")
 {
     chaos_skip(chaos, "needs a unicorn; get one from the %s", "stable");

@@ -124,9 +124,11 @@ struct chaos_service_options {
     uint64_t reply_after_ns; /* thinking time of each request */
     uint32_t slow_count;     /* only the first so many requests think; 0: all */
     uint32_t fail_count;     /* the first so many requests are answered by an error */
-    uint64_t reply_bytes;    /* the reply's length; 0: echoes the request */
+    uint64_t reply_bytes;    /* the reply's length, or that of each chunk; 0: echoes the request */
     uint32_t in_flight_max;  /* of one connection; 0: the server's default */
     uint32_t requests_max;   /* of all connections; beyond, it sheds them, and logs none; 0: the server's default */
+    uint32_t chunk_count;  /* a stream is answered in so many chunks, the n-th being the request and " n"; 0: in one */
+    uint64_t chunk_gap_ns; /* from each chunk to the next; the last one is the end */
 };
 
 /* Starts a service that answers each request after its thinking time, and waits until it listens.
@@ -151,6 +153,7 @@ struct chaos_arrival {
     uint64_t ended_ns;                       /* the service answered, or gave up; 0: not yet */
     uint64_t connection_number;              /* of the service, from 1 */
     bool cancelled;                          /* its connection went away before the answer */
+    uint32_t chunk_count;                    /* of its answer, that the service has made so far */
     char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX]; /* the request's content, cut to fit */
 };
 
@@ -234,6 +237,9 @@ DURESS_API struct chaos_attempt chaos_link_attempt(struct chaos_link *link, uint
 typedef void (*chaos_link_action_fn)(struct chaos_link *link);
 DURESS_API void chaos_link_on_attempt_end(struct chaos_link *link, uint64_t count, chaos_link_action_fn action);
 
+/* Does |action| to |link| when the |count|-th chunk (from 1) of a stream, of all streams on it together, has come. */
+DURESS_API void chaos_link_on_chunk(struct chaos_link *link, uint64_t count, chaos_link_action_fn action);
+
 /* Open connections between the client and the link: 0 shows that nothing is left open. */
 DURESS_API uint64_t chaos_link_open_connections(struct chaos_link *link);
 
@@ -282,6 +288,33 @@ DURESS_API struct chaos_call *chaos_begin(struct chaos *chaos, struct duress_age
 DURESS_API struct chaos_answer chaos_await(struct chaos *chaos, struct chaos_call *call);
 DURESS_API bool chaos_call_has_ended(const struct chaos_call *call);
 DURESS_API void chaos_call_cancel(struct chaos_call *call);
+
+/* --- asking for a stream --- */
+
+struct chaos_chunk {
+    uint64_t at_ns;
+    size_t content_bytes;
+    char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX]; /* the chunk's content, cut to fit, NUL-terminated */
+};
+
+struct chaos_stream {
+    struct chaos_answer end;          /* how it ended; its reply is the last chunk */
+    size_t chunk_count;               /* that came, also before a failure */
+    const struct chaos_chunk *chunks; /* in order; |chaos| keeps them */
+};
+
+/* Asks for a reply in chunks and waits for its end; the call's deadline is |within_ns| from now. Not idempotent. */
+DURESS_API struct chaos_stream chaos_ask_stream(struct chaos *chaos, struct duress_agent *agent, const char *text,
+                                                uint64_t within_ns);
+DURESS_API struct chaos_stream chaos_ask_stream_idempotent(struct chaos *chaos, struct duress_agent *agent,
+                                                           const char *text, uint64_t within_ns);
+
+/* Begins such a call; wait for its end with chaos_await_stream(). */
+DURESS_API struct chaos_call *chaos_begin_stream(struct chaos *chaos, struct duress_agent *agent, const char *text,
+                                                 uint64_t within_ns, bool idempotent);
+DURESS_API struct chaos_stream chaos_await_stream(struct chaos *chaos, struct chaos_call *call);
+/* The chunks that have come so far. */
+DURESS_API size_t chaos_call_chunk_count(const struct chaos_call *call);
 
 /* --- expectations: the first that fails ends the run --- */
 
