@@ -7,7 +7,7 @@
 # A C block that follows a line with a link to examples/NAME.c quotes that file: its lines are lines of the file, one
 # after the other, from its first #include on. README.md and each page of docs/middleware/ quote at least once, and
 # those pages have no other C block. What is quoted is built and run by the tests, and is shorter than 80 lines.
-# docs/worlds.md names no test that is not there.
+# docs/worlds.md names no test that is not there, and each line of what differs names tests that hold both worlds.
 set -u
 shopt -s nullglob
 cd "$1" || exit 2
@@ -83,6 +83,20 @@ named_test() {
     grep -rqE "(X|cmocka_unit_test[a-z_]*|duress_unit_test)\($1\>" tests/unit ||
         grep -rqw "CHAOS_TEST(${1%%.*}, ${1#*.}" tests/chaos
 }
+# both_worlds CELL: it names a test that runs in both worlds, or one of each, the live ones behind "live:"
+both_worlds() {
+    local simulated=${1%%live:*} live=
+    [[ $1 != *live:* ]] || live=${1#*live:}
+    [[ $live == *\`* && $simulated == *\`* ]] && return
+    while IFS= read -r name; do
+        [[ $name == *.* ]] || grep -qF "X($name)" tests/unit/world/both_worlds.h && return
+    done < <(grep -oE '`[a-z0-9._]+`' <<<"$simulated" | tr -d '`')
+    return 1
+}
+while IFS= read -r row; do
+    cell=${row% |}
+    both_worlds "${cell##*| }" || finding "docs/worlds.md: no test of both worlds for: ${row:0:60}"
+done < <(sed -n '/^## Where the simulation differs/,/^## The seed/p' docs/worlds.md | grep '^| ' | tail -n +3)
 while IFS= read -r name; do
     named_test "$name" || finding "docs/worlds.md: names $name, which is no test"
 done < <(sed -n '/^## The same/,/^## The seed/p' docs/worlds.md | grep -oE '`[a-z0-9]+[._][a-z0-9_]+`' | tr -d '`' |

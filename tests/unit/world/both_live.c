@@ -80,8 +80,9 @@ static struct duress_world *world_new(const struct live_pair *pair)
     return world;
 }
 
-static void live_open(struct both *both, bool is_apart)
+static void live_open(struct both *both, bool is_apart, uint64_t hop_ns)
 {
+    assert_int_equal(hop_ns, 0);
     struct live_pair *pair = calloc(1, sizeof *pair);
     assert_non_null(pair);
     (void)snprintf(pair->folder, sizeof pair->folder, "/tmp/duress-both-XXXXXX");
@@ -120,7 +121,7 @@ static void live_close(struct both *both)
     free(pair);
 }
 
-const struct both_factory both_live = {"live", live_open, live_thaw, live_close};
+const struct both_factory both_live = {"live", live_open, live_thaw, live_close, NULL, NULL};
 
 #define X(name)                                                                                                        \
     static void live_##name(void **state)                                                                              \

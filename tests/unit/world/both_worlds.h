@@ -17,16 +17,29 @@ struct both {
     void *private;
 };
 
-/* How a world is made; |is_apart| as above. */
+/* What becomes of what the two send to each other. */
+enum both_path {
+    BOTH_PATH_OPEN,
+    BOTH_PATH_CUT,         /* it is lost, both ways */
+    BOTH_PATH_UNREACHABLE, /* likewise, and a router says so */
+    BOTH_PATH_ROUGH,       /* live: some is lost, doubled or overtaken */
+    BOTH_PATH_DEAD_END,    /* the server's machine has no power; OPEN: it has again, and its process is gone */
+};
+
+/* How a world is made; |is_apart| as above; |hop_ns|: how long a hop takes, 0 for what it takes by itself. */
 struct both_factory {
     const char *name;
-    void (*open)(struct both *both, bool is_apart);
+    void (*open)(struct both *both, bool is_apart, uint64_t hop_ns);
     void (*thaw)(struct both *both);
     void (*close)(struct both *both);
+    /* For the scenarios of paths alone, else NULL. Each fate but OPEN must be shown to have befallen something. */
+    void (*path)(struct both *both, enum both_path path);
+    struct duress_address (*reach)(struct duress_address listening); /* as the client sees it; NULL: the same */
 };
 
 extern const struct both_factory both_sim;
 extern const struct both_factory both_live;
+extern const struct both_factory both_live_path;
 
 /* Each scenario, by the name that docs/worlds.md gives. */
 #define BOTH_SCENARIO_LIST(X)                                                                                          \
@@ -53,8 +66,20 @@ extern const struct both_factory both_live;
     X(unix_close_over_unread_bytes_is_a_reset)                                                                         \
     X(unix_full_accept_queue_leaves_the_connect_waiting)
 
+/* Those that need a path which can be cut: both_paths.c. */
+#define BOTH_PATH_SCENARIO_LIST(X)                                                                                     \
+    X(each_hop_takes_its_time)                                                                                         \
+    X(bytes_keep_their_order_however_they_are_cut)                                                                     \
+    X(loss_doubling_and_overtaking_are_hidden)                                                                         \
+    X(bytes_and_fin_of_a_cut_path_arrive_after_healing)                                                                \
+    X(rst_into_a_cut_path_is_lost_and_the_next_bytes_bring_another)                                                    \
+    X(machine_without_power_is_silent_and_resets_once_it_is_back)                                                      \
+    X(unreachable_host_is_told_to_connects_alone)                                                                      \
+    X(host_that_nobody_knows_is_unreachable)
+
 #define X(name) void name(const struct both_factory *factory);
 BOTH_SCENARIO_LIST(X)
+BOTH_PATH_SCENARIO_LIST(X)
 #undef X
 
 #endif

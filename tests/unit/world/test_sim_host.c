@@ -3,6 +3,14 @@
  * Simulated hosts whose process is killed or whose machine loses its power. */
 #include "sim_net.h"
 
+static void stream_told(void *context, struct duress_stream *stream, unsigned events)
+{
+    (void)context;
+    (void)stream;
+    (void)events;
+    fail();
+}
+
 static void killed_process_is_closed_by_its_kernel(void **state)
 {
     (void)state;
@@ -108,6 +116,21 @@ static void crashed_machine_is_silent_and_resets_stale_connections_once_it_is_ba
     }
 }
 
+static void idle_connection_to_a_dead_machine_stays_open(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        net_connect(&net, seed);
+        duress_sim_host_crash(net.b);
+        net_pass_until(&net, duress_sim_now_ns(net.sim) + 24 * 3600 * DURESS_S);
+        assert_int_equal(net.client.seen, DURESS_STREAM_CONNECTED);
+        assert_int_equal(net.client.end, 0);
+        net_close(&net);
+    }
+}
+
 static void crash_of_the_caller_ends_its_connect(void **state)
 {
     (void)state;
@@ -147,6 +170,27 @@ static void crash_loses_what_was_not_sent_yet(void **state)
     }
 }
 
+/* More than a process may have open here and there; none of them is answered. */
+static void descriptors_never_run_out(void **state)
+{
+    (void)state;
+    enum { STREAMS = 25000 };
+    struct net net;
+    struct duress_stream *first = NULL;
+    net_open(&net, 0);
+    duress_sim_host_silence(net.b, PORT, true);
+    struct duress_address address = duress_sim_host_address(net.b, PORT);
+    for (int i = 0; i < STREAMS; i++) {
+        struct duress_stream *stream = NULL;
+        assert_int_equal(duress_world_connect(duress_sim_host_world(net.a), &address, stream_told, NULL, &stream),
+                         DURESS_OK);
+        first = first == NULL ? stream : first;
+    }
+    net_pass_until(&net, 2 * DURESS_S);
+    assert_int_equal(duress_stream_error(first), DURESS_OK);
+    net_close(&net);
+}
+
 struct suicide {
     struct net *net;
     struct duress_timer timer;
@@ -183,8 +227,10 @@ int main(void)
         cmocka_unit_test(killed_process_with_unread_bytes_is_reset),
         cmocka_unit_test(killed_process_works_again_after_restart),
         cmocka_unit_test(crashed_machine_is_silent_and_resets_stale_connections_once_it_is_back),
+        cmocka_unit_test(idle_connection_to_a_dead_machine_stays_open),
         cmocka_unit_test(crash_of_the_caller_ends_its_connect),
         cmocka_unit_test(crash_loses_what_was_not_sent_yet),
+        cmocka_unit_test(descriptors_never_run_out),
         cmocka_unit_test(process_may_end_in_its_own_callback_and_its_connect_with_it),
     };
     return cmocka_run_group_tests_name("sim_host", tests, NULL, NULL);

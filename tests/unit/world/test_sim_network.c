@@ -257,6 +257,26 @@ static void bytes_of_a_cut_path_arrive_after_healing_by_retransmission(void **st
     }
 }
 
+/* Linux gives up after a quarter of an hour. */
+static void bytes_never_acknowledged_are_held_for_good(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        net_connect(&net, seed);
+        duress_sim_partition(net.sim, net.a, net.b);
+        uint64_t cut_ns = duress_sim_now_ns(net.sim);
+        peer_say(&net.client, "held");
+        net_pass_until(&net, cut_ns + 24 * 3600 * DURESS_S);
+        assert_int_equal(net.client.seen, DURESS_STREAM_CONNECTED);
+        duress_sim_heal(net.sim, net.a, net.b);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        peer_assert_heard(&net.server, "held");
+        net_close(&net);
+    }
+}
+
 static void rst_into_a_cut_path_is_lost_and_sent_again_on_the_next_bytes(void **state)
 {
     (void)state;
@@ -293,6 +313,101 @@ static void fin_into_a_cut_path_arrives_after_healing(void **state)
         assert_int_equal(net_rest(&net), DURESS_E_END);
         peer_assert_heard(&net.client, "last words");
         assert_int_equal(net.client.end, DURESS_E_END);
+        net_close(&net);
+    }
+}
+
+/* --- buffers and pieces --- */
+
+static void buffers_keep_their_size(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        net_connect(&net, seed);
+        for (int round = 0; round < 3; round++) {
+            net.server.is_manual = true;
+            duress_stream_want(net.server.stream, 0);
+            size_t total = 0;
+            for (int i = 0; i < 2; i++) { /* the receiver's, and the sender's own */
+                total += peer_flood(&net.client);
+                assert_int_equal(net_rest(&net), DURESS_E_END);
+            }
+            assert_int_equal(total, (size_t)512 * 1024);
+            assert_int_equal(peer_flood(&net.client), 0);
+            net.server.is_manual = false;
+            duress_stream_want(net.server.stream, DURESS_STREAM_READABLE);
+            assert_int_equal(net_rest(&net), DURESS_E_END);
+        }
+        net_close(&net);
+    }
+}
+
+/* The server's end, which writes down how many bytes each read gave. */
+struct pieces {
+    size_t bytes[128];
+    size_t count;
+};
+
+static void pieces_told(void *context, struct duress_stream *stream, unsigned events)
+{
+    struct pieces *pieces = context;
+    static uint8_t bytes[256 * 1024];
+    assert_int_equal(events, DURESS_STREAM_READABLE);
+    assert_int_equal(duress_stream_read(stream, bytes, sizeof bytes, &pieces->bytes[pieces->count]), DURESS_OK);
+    pieces->count++;
+}
+
+static void a_write_travels_in_pieces_of_32_kib(void **state)
+{
+    (void)state;
+    uint64_t parted_count = 0;
+    FOR_EACH_SEED(seed)
+    {
+        static const uint8_t bytes[100000];
+        struct net net;
+        struct pieces pieces = {.count = 0};
+        size_t end = 0;
+        net_connect(&net, seed);
+        duress_stream_handle(net.server.stream, pieces_told, &pieces);
+        struct duress_slice slice = {bytes, sizeof bytes};
+        size_t count = 0;
+        assert_int_equal(duress_stream_write(net.client.stream, &slice, 1, &count), DURESS_OK);
+        assert_int_equal(count, sizeof bytes);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        for (size_t i = 0; i < pieces.count; i++) { /* those that arrived at one instant may be read together */
+            end += pieces.bytes[i];
+            assert_true(end % 32768 == 0 || end == sizeof bytes);
+        }
+        assert_int_equal(end, sizeof bytes);
+        parted_count += pieces.count > 1;
+        net_close(&net);
+    }
+    assert_true(parted_count > SEED_COUNT / 2);
+}
+
+static void what_is_written_while_61_pieces_travel_is_one_piece(void **state)
+{
+    (void)state;
+    enum { WRITES = 100, TRAVELLING_MAX = 61 };
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        struct pieces pieces = {.count = 0};
+        net_open_steady(&net, seed, 0);
+        net_dial(&net);
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        duress_stream_handle(net.server.stream, pieces_told, &pieces);
+        for (int i = 0; i < WRITES; i++) { /* all of them within one hop */
+            peer_say(&net.client, "x");
+            net_pass_until(&net, duress_sim_now_ns(net.sim) + DURESS_US);
+        }
+        assert_int_equal(net_rest(&net), DURESS_E_END);
+        assert_int_equal(pieces.count, TRAVELLING_MAX + 1);
+        for (size_t i = 0; i < TRAVELLING_MAX; i++)
+            assert_int_equal(pieces.bytes[i], 1);
+        assert_int_equal(pieces.bytes[TRAVELLING_MAX], WRITES - TRAVELLING_MAX);
         net_close(&net);
     }
 }
@@ -411,8 +526,12 @@ int main(void)
         cmocka_unit_test(fin_waits_for_bytes_that_the_peer_has_no_room_for),
         cmocka_unit_test(small_send_buffer_empties_into_a_large_receive_buffer),
         cmocka_unit_test(bytes_of_a_cut_path_arrive_after_healing_by_retransmission),
+        cmocka_unit_test(bytes_never_acknowledged_are_held_for_good),
         cmocka_unit_test(rst_into_a_cut_path_is_lost_and_sent_again_on_the_next_bytes),
         cmocka_unit_test(fin_into_a_cut_path_arrives_after_healing),
+        cmocka_unit_test(buffers_keep_their_size),
+        cmocka_unit_test(a_write_travels_in_pieces_of_32_kib),
+        cmocka_unit_test(what_is_written_while_61_pieces_travel_is_one_piece),
         cmocka_unit_test(bytes_keep_their_order_under_drawn_delays),
         cmocka_unit_test(bytes_survive_small_buffers),
         cmocka_unit_test(seed_0_draws_nothing_and_others_within_the_range),
