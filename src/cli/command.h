@@ -12,6 +12,7 @@ struct command {
 };
 
 int command_suite(int argc, char **argv);
+int command_agent(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 

@@ -10,6 +10,7 @@
 
 static const struct command commands[] = {
     {"suite", "run the chaos suite: live and simulated, with a verdict", command_suite},
+    {"agent", "serve an agent, or ask one", command_agent},
     {"version", "print the version", command_version},
     {"help", "print this text", command_help},
 };
