@@ -92,6 +92,8 @@ struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evide
 {
     struct chaos_evidence *evidence = chaos__allocate(chaos, sizeof *evidence);
     *evidence = (struct chaos_evidence){.next = chaos->evidence, .kind = kind, .link = link, .service = service};
+    if (service != NULL)
+        evidence->arrivals_before = chaos_service_arrivals(service);
     if (link != NULL) {
         struct evidence_search search = link_search(link, NULL);
         evidence->before = chaos->driver->relay_counts(link->relay);
@@ -138,14 +140,15 @@ bool chaos__link_holds_bytes(struct chaos_link *link)
     return link_search(link, NULL).held;
 }
 
-static bool slow_was_shown(struct chaos_service *service)
+static bool slow_was_shown(const struct chaos_evidence *evidence)
 {
-    uint64_t count = chaos_service_arrivals(service);
-    for (uint64_t i = 0; i < count; i++) {
-        struct chaos_arrival arrival = chaos_service_arrival(service, i);
-        if (arrival.cancelled || arrival.ended_ns == 0)
-            return true;
-        if (arrival.ended_ns >= duress_time_add(arrival.at_ns, service->config.reply_after_ns))
+    uint64_t count = chaos_service_arrivals(evidence->service);
+    for (uint64_t i = evidence->arrivals_before; i < count; i++) {
+        struct chaos_arrival arrival = chaos_service_arrival(evidence->service, i);
+        uint64_t think_ns = chaos_service_thinking_ns(evidence->service, i);
+        if (think_ns == 0)
+            continue;
+        if (arrival.cancelled || arrival.ended_ns == 0 || arrival.ended_ns >= duress_time_add(arrival.at_ns, think_ns))
             return true;
     }
     return false;
@@ -184,12 +187,13 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
         return counts.silenced > evidence->before.silenced;
     case CHAOS_EVIDENCE_PARTITION:
         return counts.silenced > evidence->before.silenced || search.held;
-    case CHAOS_EVIDENCE_KILL:
-        return chaos->driver->service_kill_is_shown(evidence->service);
+    case CHAOS_EVIDENCE_END:
+    case CHAOS_EVIDENCE_FREEZE:
+        return false; /* settled when it happens */
     case CHAOS_EVIDENCE_NAME:
         return chaos->driver->name_questions(chaos, evidence->host) > evidence->questions_before;
     case CHAOS_EVIDENCE_SLOW:
-        return slow_was_shown(evidence->service);
+        return slow_was_shown(evidence);
     case CHAOS_EVIDENCE_CHUNKS:
         return chunks_were_shown(evidence->service);
     }
@@ -202,6 +206,20 @@ struct chaos_evidence *chaos__evidence_missing(struct chaos *chaos)
         if (!evidence_is_shown(chaos, evidence))
             return evidence;
     return NULL;
+}
+
+static const char *end_text(enum chaos_end_how how)
+{
+    switch (how) {
+    case CHAOS_END_EXITED:
+        return "the service ended by itself, with everything answered";
+    case CHAOS_END_SIGKILL:
+        return "the service died of SIGKILL";
+    case CHAOS_END_SIGSEGV:
+        return "the service died of SIGSEGV";
+    default:
+        return "the service ended";
+    }
 }
 
 const char *chaos__evidence_text(const struct chaos_evidence *evidence)
@@ -224,8 +242,10 @@ const char *chaos__evidence_text(const struct chaos_evidence *evidence)
         return "a SYN went unanswered";
     case CHAOS_EVIDENCE_PARTITION:
         return "the partition held bytes or dropped a SYN";
-    case CHAOS_EVIDENCE_KILL:
-        return "the service died of SIGKILL";
+    case CHAOS_EVIDENCE_END:
+        return end_text(evidence->end);
+    case CHAOS_EVIDENCE_FREEZE:
+        return "the service stopped";
     case CHAOS_EVIDENCE_NAME:
         return "the name server was asked";
     case CHAOS_EVIDENCE_SLOW:

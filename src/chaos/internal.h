@@ -11,6 +11,8 @@
 #include <duress/agent/server.h>
 #include <duress/chaos/chaos.h>
 
+#include "orders.h"
+
 /* --- the arrival log: written by the service, read by the test; in shared memory when the service is a process --- */
 
 #define CHAOS_LOG_ENTRIES_MAX 4096
@@ -19,6 +21,7 @@ struct chaos_log_entry {
     uint64_t at_ns;
     uint64_t connection_number;
     char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX];
+    _Atomic uint64_t think_ns; /* how long it was to think */
     _Atomic uint64_t ended_ns;
     _Atomic bool cancelled;
     _Atomic uint32_t chunk_count;
@@ -41,16 +44,37 @@ struct chaos_service_config {
     uint32_t requests_max;
     uint32_t chunk_count;
     uint64_t chunk_gap_ns;
+    uint64_t drain_ns; /* the longest that a graceful end may take */
+};
+
+/* What a test and its service share: it outlives the service's death. */
+struct chaos_shared {
+    struct chaos_service_config config;
+    struct chaos_orders orders;
+    struct chaos_log log;
 };
 
 struct chaos_service_host; /* opaque: agent and server on one world */
 
-/* Serves on |address| in |world|, writing to |log| (both borrowed until close). */
-int chaos__service_host_open(struct duress_world *world, const struct chaos_service_config *config,
-                             struct chaos_log *log, const struct duress_address *address,
+/* Serves on |address| in |world|, as |shared| says (both borrowed until close). |outside| is copied. */
+int chaos__service_host_open(struct duress_world *world, struct chaos_shared *shared,
+                             const struct chaos_outside *outside, const struct duress_address *address,
                              struct chaos_service_host **host, struct duress_failure *why);
 struct duress_server *chaos__service_host_server(struct chaos_service_host *host);
+/* Answers what has arrived, takes nothing new, and tells |drained| whether all was answered. */
+void chaos__service_host_drain(struct chaos_service_host *host, duress_drained_fn drained, void *context);
 void chaos__service_host_close(struct chaos_service_host *host);
+
+/* --- a service's world, with faults in the functions that touch the outside --- */
+
+struct chaos_service_world; /* opaque */
+
+/* Puts itself in front of |world|, until it is closed. */
+int chaos__service_world_open(struct duress_world *world, const struct chaos_outside *outside,
+                              struct chaos_service_world **between);
+void chaos__service_world_close(struct chaos_service_world *between);
+/* Of what is written from now on |after_bytes| leave; then the process dies. */
+void chaos__service_world_die_after(struct chaos_service_world *between, uint64_t after_bytes, enum chaos_crash how);
 
 /* --- one run --- */
 
@@ -98,9 +122,12 @@ struct chaos_driver {
 
     int (*service_start)(struct chaos_service *service, struct duress_failure *why);
     bool (*service_is_ready)(struct chaos_service *service);
-    void (*service_kill)(struct chaos_service *service);
-    /* Whether the last kill is shown by the world: the wait status, the host that is down. */
-    bool (*service_kill_is_shown)(struct chaos_service *service);
+    /* It dies, and chaos__service_ended() is called before this returns. */
+    void (*service_crash)(struct chaos_service *service, enum chaos_crash how);
+    /* Asks for a graceful end, of which chaos__service_ended() tells. */
+    void (*service_stop)(struct chaos_service *service);
+    /* Says whether the world shows that it was done. */
+    bool (*service_freeze)(struct chaos_service *service, bool frozen);
     void (*service_free)(struct chaos_service *service);
 
     int (*relay_open)(struct chaos_link *link, struct duress_failure *why);
@@ -129,7 +156,8 @@ enum chaos_evidence_kind {
     CHAOS_EVIDENCE_DOWN,      /* a connect was refused or a connection closed */
     CHAOS_EVIDENCE_SILENCE,   /* a SYN vanished */
     CHAOS_EVIDENCE_PARTITION, /* a SYN vanished or bytes were held */
-    CHAOS_EVIDENCE_KILL,      /* the child died of SIGKILL */
+    CHAOS_EVIDENCE_END,       /* the service ended as ordered */
+    CHAOS_EVIDENCE_FREEZE,    /* the service stopped */
     CHAOS_EVIDENCE_NAME,      /* the name server was asked */
     CHAOS_EVIDENCE_SLOW,      /* a request was thought about for as long as ordered, or given up meanwhile */
     CHAOS_EVIDENCE_CHUNKS,    /* a reply was made in chunks */
@@ -149,9 +177,18 @@ struct chaos_evidence {
     uint64_t questions_before;
     uint64_t acts_before; /* of toxics of this kind, on all connections */
     uint64_t held_bytes_before;
+    enum chaos_end_how end; /* of CHAOS_EVIDENCE_END */
+    uint64_t arrivals_before;
     bool removed; /* the toxic is gone: |shown| is final */
     bool shown;   /* settled early, while it could still be seen */
     char host[64];
+};
+
+enum chaos_service_phase {
+    CHAOS_SERVICE_DOWN = 0, /* not yet, or no more; the timer starts it anew, where that is wanted */
+    CHAOS_SERVICE_STARTING, /* the timer looks whether it listens */
+    CHAOS_SERVICE_UP,       /* the timer ends it, in a crash loop */
+    CHAOS_SERVICE_STOPPING,
 };
 
 struct chaos_service {
@@ -159,10 +196,19 @@ struct chaos_service {
     struct chaos_service *next;
     char name[33];
     struct chaos_service_config config;
-    struct chaos_log *log;         /* of the driver */
+    struct chaos_shared *shared;   /* of the driver */
     struct duress_address address; /* where it listens; the port stays through restarts */
     void *driver_state;
-    uint32_t kills;
+    enum chaos_service_phase phase;
+    struct duress_timer timer; /* what |phase| waits for */
+    uint64_t up_since_ns;
+    struct chaos_end end;
+    bool is_restarted; /* after its end, |restart_delay_ns| later */
+    uint64_t restart_delay_ns;
+    uint32_t restarts_left; /* UINT32_MAX: without end */
+    uint32_t crashes_left;  /* of a crash loop */
+    enum chaos_crash crash;
+    uint64_t crash_up_ns;
 };
 
 struct chaos_attempt_log {
@@ -260,6 +306,8 @@ void *chaos__allocate(struct chaos *chaos, size_t bytes);
 /* Begins a call of |agent| with |text|, as |how| says: deadline, idempotence, whether chunks are asked for. */
 struct chaos_call *chaos__begin(struct chaos *chaos, struct duress_agent *agent, const char *text,
                                 const struct duress_ask *how);
+/* Told by the driver, from the loop or from within service_crash(): the service has ended. */
+void chaos__service_ended(struct chaos_service *service, enum chaos_end_how how, int code);
 
 /* A wrapper of |inner| that records attempts in |link|. Takes a reference of its own. */
 int chaos__tap_new(struct chaos_link *link, struct duress_agent *inner, struct duress_agent **agent);

@@ -357,6 +357,7 @@ static void services_free(struct chaos *chaos)
     while (chaos->services != NULL) {
         struct chaos_service *service = chaos->services;
         chaos->services = service->next;
+        duress_world_disarm(chaos->world, &service->timer);
         chaos->driver->service_free(service);
         duress_release(&chaos->heap.allocator, service);
     }

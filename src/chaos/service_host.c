@@ -13,12 +13,17 @@
 
 struct chaos_service_host {
     struct duress_world *world;
+    struct chaos_service_world *between;
+    struct chaos_outside outside;
     struct chaos_service_config config;
+    struct chaos_orders *orders;
     struct chaos_log *log;
+    struct duress_prng prng;
     struct duress_agent *agent;
     struct duress_server *server;
     uint64_t arrival_index; /* of the arrival whose request the agent is asked next */
     uint64_t request_count; /* since this process began */
+    bool is_dead;           /* simulated: what this process still does has no effect */
 };
 
 struct service_request {
@@ -35,15 +40,56 @@ static struct chaos_log_entry *log_entry(struct chaos_log *log, uint64_t index)
     return index < CHAOS_LOG_ENTRIES_MAX ? &log->entries[index] : NULL;
 }
 
+/* --- orders --- */
+
+static bool death_is_due(struct chaos_service_host *host, enum chaos_death_when when, uint64_t number)
+{
+    return atomic_load(&host->orders->death_when) == when && atomic_load(&host->orders->death_at) == number;
+}
+
+static void host_die(void *context, enum chaos_crash how)
+{
+    struct chaos_service_host *host = context;
+    host->is_dead = true;
+    host->outside.die(host->outside.context, how);
+}
+
+static enum chaos_crash death_how(const struct chaos_service_host *host)
+{
+    return (enum chaos_crash)atomic_load(&host->orders->death_how);
+}
+
+/* How long the request |number| (from 0, of this process) is to think. */
+static uint64_t think_draw(struct chaos_service_host *host, uint64_t number)
+{
+    /* What lies below each point, in a million. */
+    static const uint64_t points_ppm[CHAOS_DELAY_POINT_COUNT] = {0, 500000, 900000, 990000, DURESS_PPM};
+    const struct chaos_service_config *config = &host->config;
+    if (atomic_load(&host->orders->slow) == 0)
+        return config->slow_count == 0 || number < config->slow_count ? config->reply_after_ns : 0;
+    uint64_t drawn_ppm = duress_prng_between(&host->prng, 0, DURESS_PPM - 1);
+    size_t point = 1;
+    while (drawn_ppm >= points_ppm[point])
+        point++;
+    uint64_t low_ns = atomic_load(&host->orders->delays_ns[point - 1]);
+    uint64_t high_ns = atomic_load(&host->orders->delays_ns[point]);
+    return low_ns < high_ns ? duress_prng_between(&host->prng, low_ns, high_ns) : low_ns;
+}
+
+/* --- requests --- */
+
 static void service_arrived(void *context, const struct duress_arrival *arrival)
 {
     struct chaos_service_host *host = context;
+    if (host->is_dead)
+        return;
     uint64_t index = atomic_load(&host->log->count);
     struct chaos_log_entry *entry = log_entry(host->log, index);
     host->arrival_index = index;
     if (entry != NULL) {
         entry->at_ns = arrival->at_ns;
         entry->connection_number = arrival->connection_number;
+        atomic_store(&entry->think_ns, 0);
         atomic_store(&entry->ended_ns, 0);
         atomic_store(&entry->cancelled, false);
         atomic_store(&entry->chunk_count, 0);
@@ -54,12 +100,16 @@ static void service_arrived(void *context, const struct duress_arrival *arrival)
         entry->text[length] = '\0';
     }
     atomic_store(&host->log->count, index + 1);
+    if (death_is_due(host, CHAOS_DEATH_ON_ARRIVAL, index + 1))
+        host_die(host, death_how(host));
 }
 
 static void request_log_end(struct service_request *request, bool cancelled)
 {
     struct chaos_log *log = request->host->log;
     struct chaos_log_entry *entry = log_entry(log, request->arrival_index);
+    if (request->host->is_dead)
+        return;
     if (cancelled)
         atomic_fetch_add(&log->cancelled_count, 1);
     if (entry == NULL)
@@ -153,7 +203,11 @@ static void request_answer(void *context)
 {
     struct service_request *request = context;
     struct duress_message *reply = NULL;
-    if (request->call->streaming && request->host->config.chunk_count > 0 && !request->fails) {
+    bool is_stream = request->call->streaming && request->host->config.chunk_count > 0 && !request->fails;
+    if (request->chunk_count == 0 && death_is_due(request->host, CHAOS_DEATH_IN_REPLY, request->arrival_index + 1))
+        chaos__service_world_die_after(request->host->between, atomic_load(&request->host->orders->death_after_bytes),
+                                       death_how(request->host));
+    if (is_stream) {
         request_chunk(request);
         return;
     }
@@ -173,6 +227,8 @@ static void request_answer(void *context)
 static void service_begin(void *context, struct duress_call *call)
 {
     struct chaos_service_host *host = context;
+    if (host->is_dead)
+        return;
     struct service_request *request = duress_call_allocate(call, sizeof *request);
     if (request == NULL) {
         struct duress_failure failure;
@@ -185,8 +241,10 @@ static void service_begin(void *context, struct duress_call *call)
     duress_timer_init(&request->timer, request_answer, request);
     uint64_t number = host->request_count++;
     request->fails = number < host->config.fail_count;
-    bool slow = host->config.slow_count == 0 || number < host->config.slow_count;
-    uint64_t think_ns = slow ? host->config.reply_after_ns : 0;
+    uint64_t think_ns = think_draw(host, number);
+    struct chaos_log_entry *entry = log_entry(host->log, request->arrival_index);
+    if (entry != NULL)
+        atomic_store(&entry->think_ns, think_ns);
     if (think_ns == 0)
         request_answer(request);
     else
@@ -197,12 +255,35 @@ static void service_cancel(void *context, struct duress_call *call)
 {
     struct chaos_service_host *host = context;
     struct service_request *request = call->state;
+    if (request == NULL)
+        return; /* It arrived as the process died. */
     duress_world_disarm(host->world, &request->timer);
     request_log_end(request, true);
 }
 
-int chaos__service_host_open(struct duress_world *world, const struct chaos_service_config *config,
-                             struct chaos_log *log, const struct duress_address *address,
+/* --- life --- */
+
+static int host_serve(struct chaos_service_host *host, const struct duress_address *address, struct duress_failure *why)
+{
+    int error = duress_function_async_new(host->world, "service", service_begin, service_cancel, host, &host->agent);
+    if (error != DURESS_OK)
+        return error;
+    struct duress_server_options options = {
+        .world = host->world,
+        .agent = host->agent,
+        .address = *address,
+        .in_flight_max = host->config.in_flight_max,
+        .requests_max = host->config.requests_max,
+        .on_arrival = service_arrived,
+        .context = host,
+    };
+    error = duress_server_new(&options, &host->server, why);
+    duress_agent_unref(host->agent);
+    return error;
+}
+
+int chaos__service_host_open(struct duress_world *world, struct chaos_shared *shared,
+                             const struct chaos_outside *outside, const struct duress_address *address,
                              struct chaos_service_host **host, struct duress_failure *why)
 {
     const struct duress_allocator *allocator = duress_world_allocator(world);
@@ -210,23 +291,17 @@ int chaos__service_host_open(struct duress_world *world, const struct chaos_serv
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
     made->world = world;
-    made->config = *config;
-    made->log = log;
-    int error = duress_function_async_new(world, "service", service_begin, service_cancel, made, &made->agent);
-    if (error == DURESS_OK) {
-        struct duress_server_options options = {
-            .world = world,
-            .agent = made->agent,
-            .address = *address,
-            .in_flight_max = config->in_flight_max,
-            .requests_max = config->requests_max,
-            .on_arrival = service_arrived,
-            .context = made,
-        };
-        error = duress_server_new(&options, &made->server, why);
-        duress_agent_unref(made->agent);
-    }
+    made->outside = *outside;
+    made->config = shared->config;
+    made->orders = &shared->orders;
+    made->log = &shared->log;
+    duress_world_prng(world, UINT64_C(0x736c6f77), &made->prng);
+    struct chaos_outside guarded = {.die = host_die, .context = made};
+    int error = chaos__service_world_open(world, &guarded, &made->between);
+    if (error == DURESS_OK)
+        error = host_serve(made, address, why);
     if (error != DURESS_OK) {
+        chaos__service_world_close(made->between);
         duress_release(allocator, made);
         return error;
     }
@@ -239,11 +314,19 @@ struct duress_server *chaos__service_host_server(struct chaos_service_host *host
     return host->server;
 }
 
+void chaos__service_host_drain(struct chaos_service_host *host, duress_drained_fn drained, void *context)
+{
+    uint64_t deadline_ns = duress_time_add(duress_world_now_ns(host->world), host->config.drain_ns);
+    duress_server_stop(host->server, deadline_ns, drained, context);
+}
+
 void chaos__service_host_close(struct chaos_service_host *host)
 {
     if (host == NULL)
         return;
     const struct duress_allocator *allocator = duress_world_allocator(host->world);
+    host->is_dead = true;
     duress_server_free(host->server);
+    chaos__service_world_close(host->between);
     duress_release(allocator, host);
 }

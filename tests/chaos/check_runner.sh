@@ -50,6 +50,12 @@ for world in sim live; do
 
     code 1 --world $world --filter 'sample.proves_no_chunks' --seeds 5
     expect "not proven without chunks ($world)" says 'not proven: no evidence that a request was answered in chunks'
+    code 1 --world $world --filter 'sample.proves_no_crash' --seeds 5
+    expect "no crash ($world)" says 'not proven: no evidence that the service died of SIGSEGV'
+    code 1 --world $world --filter 'sample.proves_no_slowness' --seeds 5
+    expect "no slowness ($world)" says 'not proven: no evidence that a request was answered as slowly as ordered'
+    code 1 --world $world --filter 'sample.dies_otherwise_than_ordered' --seeds 5
+    expect "another crash ($world)" says 'not proven: no evidence that the service died of SIGSEGV'
 
     code 0 --world $world --filter 'sample.skips' --seeds 5
     expect "the reason for skipping ($world)" says 'needs a unicorn; get one from the stable'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A suite for testing the runner: each way in which a test can end. check_runner.sh says what must come of it. */
-#include <duress/chaos/chaos.h>
+#include <duress/chaos/fault.h>
 #include <duress/world/sim.h>
 
 #include <signal.h>
@@ -131,6 +131,33 @@ CHAOS_TEST(sample, proves_no_chunks, "a service that is to stream is asked for w
     struct chaos_link *link = chaos_link_open(chaos, echo);
     struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
     CHAOS_EXPECT_REPLY(answer, "hello");
+}
+
+CHAOS_TEST(sample, proves_no_crash, "the request that was to kill the service never comes")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_service_crash_at_request(echo, CHAOS_CRASH_SIGSEGV, 2);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "hello");
+}
+
+CHAOS_TEST(sample, proves_no_slowness, "a service is made slow, and nobody asks it")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    chaos_service_slow(echo, 1 * DURESS_S);
+}
+
+/* Dies of a signal that was not ordered: what the test then sees is nobody's plan. */
+CHAOS_TEST(sample, dies_otherwise_than_ordered, "a service dies of SIGKILL where SIGSEGV is owed")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    chaos_service_crash_at_request(echo, CHAOS_CRASH_SIGSEGV, 1);
+    chaos_service_crash_at_request(echo, CHAOS_CRASH_SIGKILL, 1);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT(answer.error != DURESS_OK);
+    chaos_pass(chaos, 1 * DURESS_S);
 }
 
 CHAOS_TEST(sample, skips, "needs what is not there")

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The live driver: services are processes, links are proxies on real sockets, names are answered by a name server. */
-#include "launch.h"
 #include "name_server.h"
+#include "service.h"
 
 #include <dirent.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <duress/proxy/proxy.h>
 #include <duress/world/live.h>
@@ -22,13 +18,6 @@
 struct live_run {
     struct name_server *names;
     int descriptors_before;
-};
-
-struct live_service {
-    struct live_service_memory *memory;
-    int memory_fd;
-    pid_t pid;  /* 0: not running */
-    int status; /* of the last one that ended */
 };
 
 static struct duress_proxy *proxy_of(struct chaos_relay *relay)
@@ -123,90 +112,11 @@ static uint64_t run_slack_ns(struct chaos *chaos)
     return LIVE_SLACK_NS;
 }
 
-/* A service that died on its own is a failure of ours, whatever the test saw. */
 static void run_measure(struct chaos *chaos, struct chaos_outcome *outcome)
 {
-    for (struct chaos_service *service = chaos->services; service != NULL; service = service->next) {
-        struct live_service *state = service->driver_state;
-        if (state == NULL || state->pid == 0 || waitpid(state->pid, &state->status, WNOHANG) != state->pid)
-            continue;
-        state->pid = 0;
-        outcome->verdict = CHAOS_FAILED;
-        (void)snprintf(outcome->message, sizeof outcome->message,
-                       "expected: %s lives; seen: it ended by itself with wait status 0x%x", service->name,
-                       (unsigned)state->status);
-    }
-}
-
-/* --- services --- */
-
-static int service_begin(struct chaos_service *service, struct live_service *state, struct duress_failure *why)
-{
-    atomic_store(&state->memory->state, LIVE_SERVICE_STARTING);
-    state->memory->port = service->address.port;
-    int error = chaos__launch_service(state->memory_fd, &state->pid);
-    if (error != DURESS_OK)
-        duress_failure_set(why, (enum duress_error)error, DURESS_ORIGIN_NONE, "cannot start %s", service->name);
-    return error;
-}
-
-static int service_start(struct chaos_service *service, struct duress_failure *why)
-{
-    struct live_service *state = service->driver_state;
-    if (state != NULL)
-        return service_begin(service, state, why);
-    state = chaos__allocate(service->chaos, sizeof *state);
-    service->driver_state = state;
-    state->memory = chaos__live_memory_new(&state->memory_fd);
-    if (state->memory == NULL) {
-        duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_NONE, "no shared memory for %s", service->name);
-        return DURESS_E_NO_MEMORY;
-    }
-    state->memory->config = service->config;
-    service->log = &state->memory->log;
-    return service_begin(service, state, why);
-}
-
-static bool service_is_ready(struct chaos_service *service)
-{
-    struct live_service *state = service->driver_state;
-    uint32_t now = atomic_load(&state->memory->state);
-    if (now == LIVE_SERVICE_FAILED) {
-        struct duress_failure why;
-        duress_failure_set(&why, (enum duress_error)atomic_load(&state->memory->error), DURESS_ORIGIN_NONE, NULL);
-        chaos__broken(service->chaos, "start a service", &why);
-    }
-    if (now != LIVE_SERVICE_READY)
-        return false;
-    service->address = duress_address_loopback((uint16_t)atomic_load(&state->memory->listening_port));
-    return true;
-}
-
-static void service_kill(struct chaos_service *service)
-{
-    struct live_service *state = service->driver_state;
-    if (state->pid == 0)
-        return;
-    (void)kill(state->pid, SIGKILL);
-    while (waitpid(state->pid, &state->status, 0) < 0)
-        ; /* interrupted by a signal */
-    state->pid = 0;
-}
-
-static bool service_kill_is_shown(struct chaos_service *service)
-{
-    const struct live_service *state = service->driver_state;
-    return state->pid == 0 && WIFSIGNALED(state->status) && WTERMSIG(state->status) == SIGKILL;
-}
-
-static void service_free(struct chaos_service *service)
-{
-    struct live_service *state = service->driver_state;
-    if (state == NULL)
-        return;
-    service_kill(service);
-    chaos__live_memory_free(state->memory, state->memory_fd);
-    duress_release(&service->chaos->heap.allocator, state);
+    (void)outcome;
+    for (struct chaos_service *service = chaos->services; service != NULL; service = service->next)
+        chaos__live_service_look(service);
 }
 
 /* --- links --- */
@@ -296,11 +206,12 @@ const struct chaos_driver chaos__driver_live = {
     .close = run_close,
     .slack_ns = run_slack_ns,
     .measure = run_measure,
-    .service_start = service_start,
-    .service_is_ready = service_is_ready,
-    .service_kill = service_kill,
-    .service_kill_is_shown = service_kill_is_shown,
-    .service_free = service_free,
+    .service_start = chaos__live_service_start,
+    .service_is_ready = chaos__live_service_is_ready,
+    .service_crash = chaos__live_service_crash,
+    .service_stop = chaos__live_service_stop,
+    .service_freeze = chaos__live_service_freeze,
+    .service_free = chaos__live_service_free,
     .relay_open = relay_open,
     .relay_free = relay_free,
     .relay_address = relay_address,

@@ -8,9 +8,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <duress/loop/socket.h>
 #include <duress/world/live.h>
+#include <duress/world/live_loop.h>
 
 enum { MEMORY_FD_IN_CHILD = 3 };
 
@@ -75,20 +79,75 @@ int chaos__launch_service(int memory_fd, pid_t *pid)
     return DURESS_OK;
 }
 
-static bool never_done(void *context)
+/* --- in the service's process --- */
+
+struct process {
+    struct live_service_memory *memory;
+    struct duress_world *world;
+    struct chaos_service_host *host;
+    int signals_fd;             /* SIGTERM */
+    struct duress_socket watch; /* of |signals_fd| */
+    bool is_done;
+    bool is_complete;
+};
+
+static void process_die(void *context, enum chaos_crash how)
 {
     (void)context;
-    return false;
+    (void)raise(how == CHAOS_CRASH_SIGSEGV ? SIGSEGV : SIGKILL);
 }
 
-static int service_open(struct live_service_memory *memory, struct duress_world **world,
-                        struct chaos_service_host **host)
+static void process_drained(void *context, bool complete)
+{
+    struct process *process = context;
+    process->is_complete = complete;
+    process->is_done = true;
+}
+
+static void process_terminate(void *context, unsigned events)
+{
+    struct process *process = context;
+    (void)events;
+    duress__socket_unwatch(&process->watch);
+    chaos__service_host_drain(process->host, process_drained, process);
+}
+
+static bool process_is_done(void *context)
+{
+    return ((struct process *)context)->is_done;
+}
+
+/* It dies of a signal where it is told to, whatever a sanitizer may have put in between, and leaves no core behind. */
+static int signals_open(struct process *process)
+{
+    sigset_t stop;
+    const struct rlimit none = {0, 0};
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    process->signals_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (process->signals_fd < 0)
+        return DURESS_E_SYSTEM;
+    int error = duress__socket_watch(duress__world_live_loop(process->world), &process->watch, process->signals_fd,
+                                     process_terminate, process);
+    if (error == DURESS_OK)
+        duress__socket_want(&process->watch, DURESS_SOCKET_READABLE);
+    return error;
+}
+
+static int process_open(struct process *process)
 {
     struct duress_failure why = {0};
-    struct duress_address address = duress_address_loopback(memory->port);
-    int error = duress_world_live_new(NULL, world);
+    const struct chaos_outside outside = {.die = process_die, .context = process};
+    struct duress_address address = duress_address_loopback(process->memory->port);
+    int error = duress_world_live_new(NULL, &process->world);
     if (error == DURESS_OK)
-        error = chaos__service_host_open(*world, &memory->config, &memory->log, &address, host, &why);
+        error = signals_open(process);
+    if (error == DURESS_OK)
+        error = chaos__service_host_open(process->world, &process->memory->shared, &outside, &address, &process->host,
+                                         &why);
     if (error != DURESS_OK)
         (void)fprintf(stderr, "service: cannot listen: %s %s\n", duress_strerror(error), why.detail);
     return error;
@@ -102,22 +161,23 @@ static int service_main(void)
         (void)fprintf(stderr, "%s: this command is for the test runner's own use\n", CHAOS_LAUNCH_COMMAND);
         return 2;
     }
-    struct duress_world *world = NULL;
-    struct chaos_service_host *host = NULL;
-    int error = service_open(memory, &world, &host);
+    struct process process = {.memory = memory, .signals_fd = -1};
+    int error = process_open(&process);
     if (error != DURESS_OK) {
         atomic_store(&memory->error, error);
         atomic_store(&memory->state, LIVE_SERVICE_FAILED);
-        duress_world_free(world);
+        duress_world_free(process.world);
         return 1;
     }
-    struct duress_address address = duress_server_address(chaos__service_host_server(host));
+    struct duress_address address = duress_server_address(chaos__service_host_server(process.host));
     atomic_store(&memory->listening_port, address.port);
     atomic_store(&memory->state, LIVE_SERVICE_READY);
-    (void)duress_world_run_until(world, never_done, NULL, DURESS_TIME_NEVER);
-    chaos__service_host_close(host);
-    duress_world_free(world);
-    return 0;
+    (void)duress_world_run_until(process.world, process_is_done, &process, DURESS_TIME_NEVER);
+    chaos__service_host_close(process.host);
+    duress__socket_unwatch(&process.watch);
+    (void)close(process.signals_fd);
+    duress_world_free(process.world);
+    return process.is_complete ? 0 : CHAOS_EXIT_INCOMPLETE;
 }
 
 int chaos__launch_main(int argc, char **argv)

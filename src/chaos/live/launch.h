@@ -20,12 +20,11 @@ enum live_service_state {
 
 /* Shared between the test and the service's process. */
 struct live_service_memory {
-    struct chaos_service_config config;
     uint16_t port; /* in: the port to use, 0 for any */
     _Atomic uint32_t state;
     _Atomic uint32_t listening_port;
     _Atomic int error; /* where it FAILED */
-    struct chaos_log log;
+    struct chaos_shared shared;
 };
 
 /* Maps a fresh piece of memory, whose descriptor (close-on-exec) is in *fd. NULL where there is none. */

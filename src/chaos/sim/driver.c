@@ -1,38 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The simulated driver: each service, each link and the caller on a host of its own, all in virtual time. */
-#include "../internal.h"
+#include "sim.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#include <duress/world/sim.h>
-
-enum { SERVICE_PORT = 7000 };
 
 /* The path of one exchange has at most twelve hops that draw a delay: SYN and its answer to the relay and to the
  * service (4), request and reply over the relay (4), and the ends of the connections (4). */
 #define SLACK_HOP_COUNT 12
 
-struct sim_run {
-    struct duress_sim *sim;
-};
-
-struct sim_service {
-    struct duress_sim_host *host;
-    struct chaos_service_host *inside;
-    bool running;
-};
-
 /* One relay in both worlds' tables is an opaque pointer; here it is the simulated relay itself. */
 static struct duress_sim_relay *relay_of(struct chaos_relay *relay)
 {
     return (struct duress_sim_relay *)(void *)relay;
-}
-
-static struct duress_sim *sim_of(struct chaos *chaos)
-{
-    return ((struct sim_run *)chaos->driver_state)->sim;
 }
 
 static int run_open(struct chaos *chaos, struct duress_failure *why)
@@ -59,85 +39,21 @@ static int run_open(struct chaos *chaos, struct duress_failure *why)
 
 static void run_close(struct chaos *chaos)
 {
-    duress_sim_free(sim_of(chaos));
+    duress_sim_free(chaos__sim_of(chaos));
     duress_release(&chaos->heap.allocator, chaos->driver_state);
 }
 
 static uint64_t run_slack_ns(struct chaos *chaos)
 {
-    return duress_time_multiply(duress_sim_delay_ns_max(sim_of(chaos)), SLACK_HOP_COUNT);
+    return duress_time_multiply(duress_sim_delay_ns_max(chaos__sim_of(chaos)), SLACK_HOP_COUNT);
 }
 
 static void run_measure(struct chaos *chaos, struct chaos_outcome *outcome)
 {
-    struct duress_sim *sim = sim_of(chaos);
+    struct duress_sim *sim = chaos__sim_of(chaos);
     outcome->virtual_ns = duress_sim_now_ns(sim) - outcome->started_ns;
     outcome->trace_hash = duress_sim_trace_hash(sim);
     outcome->event_count = duress_sim_event_count(sim);
-}
-
-/* --- services --- */
-
-static int service_listen(struct chaos_service *service, struct duress_failure *why)
-{
-    struct sim_service *state = service->driver_state;
-    service->address = duress_sim_host_address(state->host, SERVICE_PORT);
-    int error = chaos__service_host_open(duress_sim_host_world(state->host), &service->config, service->log,
-                                         &service->address, &state->inside, why);
-    state->running = error == DURESS_OK;
-    return error;
-}
-
-static int service_create(struct chaos_service *service, struct duress_failure *why)
-{
-    struct chaos *chaos = service->chaos;
-    struct sim_service *state = chaos__allocate(chaos, sizeof *state);
-    service->driver_state = state;
-    service->log = duress_allocate(&chaos->heap.allocator, sizeof *service->log);
-    if (service->log == NULL)
-        return DURESS_E_NO_MEMORY;
-    atomic_init(&service->log->count, 0);
-    atomic_init(&service->log->cancelled_count, 0);
-    int error = duress_sim_host_new(sim_of(chaos), service->name, &state->host);
-    return error != DURESS_OK ? error : service_listen(service, why);
-}
-
-static int service_start(struct chaos_service *service, struct duress_failure *why)
-{
-    if (service->driver_state == NULL)
-        return service_create(service, why);
-    struct sim_service *state = service->driver_state;
-    duress_sim_host_restart(state->host);
-    return service_listen(service, why);
-}
-
-static bool service_is_ready(struct chaos_service *service)
-{
-    return ((struct sim_service *)service->driver_state)->running;
-}
-
-static void service_kill(struct chaos_service *service)
-{
-    struct sim_service *state = service->driver_state;
-    duress_sim_host_kill(state->host);
-    chaos__service_host_close(state->inside);
-    state->inside = NULL;
-    state->running = false;
-}
-
-static bool service_kill_is_shown(struct chaos_service *service)
-{
-    const struct sim_service *state = service->driver_state;
-    return !duress_sim_host_is_up(state->host);
-}
-
-static void service_free(struct chaos_service *service)
-{
-    struct sim_service *state = service->driver_state;
-    if (state != NULL)
-        chaos__service_host_close(state->inside);
-    duress_release(&service->chaos->heap.allocator, state);
-    duress_release(&service->chaos->heap.allocator, service->log);
 }
 
 /* --- links --- */
@@ -148,7 +64,7 @@ static int relay_open(struct chaos_link *link, struct duress_failure *why)
     char name[32];
     (void)snprintf(name, sizeof name, "link-%u", (unsigned)link->number);
     struct duress_sim_host *host = NULL;
-    int error = duress_sim_host_new(sim_of(link->chaos), name, &host);
+    int error = duress_sim_host_new(chaos__sim_of(link->chaos), name, &host);
     if (error != DURESS_OK)
         return error;
     struct duress_sim_relay *relay = NULL;
@@ -220,12 +136,12 @@ static int name_set(struct chaos *chaos, const char *host, enum chaos_name_fault
         [CHAOS_NAME_SILENT] = DURESS_SIM_NAME_SILENT,
     };
     struct duress_sim_name says = {.fault = faults[fault], .fault_count = fault_count, .address = *address};
-    return duress_sim_name_set(sim_of(chaos), host, &says);
+    return duress_sim_name_set(chaos__sim_of(chaos), host, &says);
 }
 
 static uint64_t name_questions(struct chaos *chaos, const char *host)
 {
-    return duress_sim_name_questions(sim_of(chaos), host);
+    return duress_sim_name_questions(chaos__sim_of(chaos), host);
 }
 
 const struct chaos_driver chaos__driver_sim = {
@@ -235,11 +151,12 @@ const struct chaos_driver chaos__driver_sim = {
     .close = run_close,
     .slack_ns = run_slack_ns,
     .measure = run_measure,
-    .service_start = service_start,
-    .service_is_ready = service_is_ready,
-    .service_kill = service_kill,
-    .service_kill_is_shown = service_kill_is_shown,
-    .service_free = service_free,
+    .service_start = chaos__sim_service_start,
+    .service_is_ready = chaos__sim_service_is_ready,
+    .service_crash = chaos__sim_service_crash,
+    .service_stop = chaos__sim_service_stop,
+    .service_freeze = chaos__sim_service_freeze,
+    .service_free = chaos__sim_service_free,
     .relay_open = relay_open,
     .relay_free = relay_free,
     .relay_address = relay_address,
