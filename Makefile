@@ -57,13 +57,14 @@ coverage: ## run all tests and print the line coverage of each file and room of 
 
 .PHONY: mutants
 mutants: ## break the code in many ways, one at a time: the suite must notice each
-	@scripts/deps.sh build mutants
-	@exec tests/mutants/run.sh
+	@scripts/deps.sh build test mutants
+	@tests/mutants/run.sh
+	@exec tests/mutants/hollow.sh
 
 .PHONY: docs
-docs: ## make the reference of the headers: build/docs/html/index.html
+docs: ## make the reference of the headers: docs/api/html/index.html
 	@scripts/deps.sh docs
-	@exec scripts/docs.sh build/docs
+	@exec scripts/docs.sh docs/api
 
 .PHONY: load
 load: ## RUNS (10) live runs of the suite beside a busy machine
