@@ -354,6 +354,51 @@ CHAOS_TEST(retry, calls_refill_its_budget, "N8: a spent budget allows retries ag
     }
 }
 
+enum { CLIENTS = 3, TRIES = 3 };
+
+/* Clients of each other, each with retries of its own, before a service that fails: |calls| calls in turn, with budgets
+ * (or NULL) for each client. Returns how often the service was asked. */
+static uint64_t asked_through_clients(struct chaos *chaos, size_t calls, struct duress_retry_budget *budgets)
+{
+    struct chaos_service *service = chaos_service_start(chaos, "service", .fail_count = UINT32_MAX);
+    struct duress_retry_options retry = {
+        .attempts_max = TRIES, .backoff_ns = DURESS_MS, .retryable_mask = DURESS_RETRY_BIT(DURESS_E_REMOTE)};
+    struct duress_agent *agent = chaos_link_agent(chaos_link_open(chaos, service));
+    for (int i = 0; i < CLIENTS; i++) {
+        struct duress_stack_options client = {.retry = &retry, .retry_budget = budgets != NULL ? &budgets[i] : NULL};
+        agent = stack_around(chaos, agent, &client);
+    }
+    for (size_t i = 0; i < calls; i++) {
+        struct chaos_answer answer = chaos_ask_idempotent(chaos, agent, "hello", 30 * DURESS_S);
+        CHAOS_EXPECT_ERROR(answer, DURESS_E_REMOTE);
+    }
+    return chaos_service_arrivals(service);
+}
+
+CHAOS_TEST(retry, multiplies_through_clients,
+           "N8: three clients behind each other ask a failing service 27 times a call")
+{
+    CHAOS_EXPECT_EQUAL(asked_through_clients(chaos, 10, NULL), 10 * TRIES * TRIES * TRIES);
+}
+
+CHAOS_TEST(retry, budgets_bound_what_it_multiplies,
+           "N8: with a budget at each of them they ask 1.4 times a call, however often each would try")
+{
+    enum { CALLS = 40, CAPACITY = 1 };
+    static struct duress_retry_budget budgets[CLIENTS]; /* the agents go after this function has returned */
+    struct duress_retry_budget_options options = {.capacity = CAPACITY, .deposit_milli = 100};
+    uint64_t bound = CALLS;
+    for (int i = 0; i < CLIENTS; i++) {
+        CHAOS_EXPECT_CODE(duress_retry_budget_init(&budgets[i], &options, NULL), DURESS_OK);
+        bound += CAPACITY + bound / 10; /* retries that were saved, and those that calls have paid for */
+    }
+
+    uint64_t asked = asked_through_clients(chaos, CALLS, budgets);
+
+    CHAOS_EXPECT_AT_MOST(asked, bound);
+    CHAOS_EXPECT_AT_LEAST(asked, bound - CLIENTS); /* each may lose what is paid into it while it is full */
+}
+
 /* An open circuit says when to come back; this retry is told to do so. */
 static struct duress_agent *returning_around(struct chaos *chaos, struct duress_agent *agent, uint64_t backoff_ns,
                                              uint64_t backoff_cap_ns, enum duress_jitter jitter)
