@@ -171,10 +171,15 @@ CHAOS_TEST(bulkhead, failures_give_their_slot_back,
     expect_empty(chaos, agent);
 }
 
+static bool both_given_up(void *context)
+{
+    return chaos_service_cancelled(context) == 2;
+}
+
 CHAOS_TEST(bulkhead, callers_that_give_up_give_their_slot_back,
            "S9: a call that is cancelled or out of time while the service works on it lets the next one in at once")
 {
-    enum { LIMIT_HERE = 2, GIVEN_UP = 2, CALLS = 5 };
+    enum { LIMIT_HERE = 2, CALLS = 5 };
     struct chaos_service *slow =
         chaos_service_start(chaos, "slow", .reply_after_ns = 60 * DURESS_S, .slow_count = LIMIT_HERE);
     struct duress_agent *agent = bulkhead_of(chaos, chaos_link_agent(chaos_link_open(chaos, slow)),
@@ -205,9 +210,8 @@ CHAOS_TEST(bulkhead, callers_that_give_up_give_their_slot_back,
     }
     struct chaos_answer cancelled = chaos_await(chaos, calls[0]);
     CHAOS_EXPECT_ERROR(cancelled, DURESS_E_CANCELLED);
-    chaos_pass(chaos, chaos_slack_ns(chaos));
+    CHAOS_EXPECT(chaos_until(chaos, both_given_up, slow, chaos_slack_ns(chaos)));
     CHAOS_EXPECT_ARRIVALS(slow, CALLS);
-    CHAOS_EXPECT_EQUAL(chaos_service_cancelled(slow), GIVEN_UP);
     expect_empty(chaos, agent);
 }
 
@@ -322,4 +326,178 @@ CHAOS_TEST(bulkhead, cancelled_waiters_give_their_place,
     }
     CHAOS_EXPECT_ARRIVALS(echo, arrived);
     expect_empty(chaos, agent);
+}
+
+CHAOS_TEST(bulkhead, a_raised_limit_is_given_out_in_order,
+           "S9: a limit that is raised while callers wait lets in those who wait, in order, before any newcomer")
+{
+    enum { CALLS = 10, RAISED = 3 };
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = THINK_NS);
+    struct duress_agent *agent = bulkhead_of(chaos, in_order(chaos_link_open(chaos, echo)),
+                                             (struct duress_bulkhead_layer_options){.bulkhead.limit = 1});
+    struct chaos_call *calls[CALLS];
+
+    uint64_t started_ns = chaos_now_ns(chaos);
+    begin_many(chaos, agent, calls, CALLS - 1);
+    duress_bulkhead_set_limit(duress_bulkhead_of(agent), RAISED);
+    calls[CALLS - 1] = chaos_begin(chaos, agent, "J", PATIENCE_NS, false); /* the newcomer */
+    await_replies(chaos, calls, CALLS);
+
+    CHAOS_EXPECT_ARRIVALS(echo, CALLS);
+    for (uint64_t i = 0; i < CALLS; i++)
+        expect_text(chaos, echo, i, (char)('A' + i));
+    for (uint64_t i = 1; i < RAISED; i++) /* the newcomer found the slots, for those who wait */
+        CHAOS_EXPECT_ON_TIME(chaos_service_arrival(echo, i).at_ns, started_ns, 0);
+    for (uint64_t i = RAISED; i < CALLS; i++)
+        expect_its_turn(chaos, echo, i, RAISED);
+    CHAOS_EXPECT_EQUAL(at_work_max(echo, 0), RAISED);
+    expect_empty(chaos, agent);
+}
+
+CHAOS_TEST(bulkhead, agents_share_one_bulkhead,
+           "S9: two agents with a bulkhead in common keep its limit together, and who has waited longest comes first")
+{
+    enum { CALLS = 10 };
+    static struct duress_bulkhead shared; /* the agents go after this function has returned */
+    CHAOS_EXPECT(duress_bulkhead_init(&shared, &(struct duress_bulkhead_options){.limit = LIMIT}, NULL) == DURESS_OK);
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_after_ns = THINK_NS);
+    struct duress_agent *agents[2];
+    struct chaos_call *calls[2][CALLS];
+    for (int i = 0; i < 2; i++)
+        agents[i] = bulkhead_of(chaos, in_order(chaos_link_open(chaos, echo)),
+                                (struct duress_bulkhead_layer_options){.shared = &shared});
+
+    for (int i = 0; i < 2; i++)
+        begin_many(chaos, agents[i], calls[i], CALLS);
+    struct chaos_answer first_of_second = chaos_await(chaos, calls[1][0]);
+    CHAOS_EXPECT_REPLY(first_of_second, "A");
+    struct chaos_answer behind = chaos_await(chaos, calls[0][CALLS - LIMIT - 1]);
+    CHAOS_EXPECT_AT_MOST(behind.ended_ns, first_of_second.ended_ns); /* of the other agent, and LIMIT + 1 before it */
+    for (int i = 0; i < 2; i++) {
+        for (size_t j = 0; j < CALLS; j++) {
+            struct chaos_answer answer = chaos_await(chaos, calls[i][j]);
+            CHAOS_EXPECT_CODE(answer.error, DURESS_OK);
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        expect_empty(chaos, agents[i]);
+    CHAOS_EXPECT_ARRIVALS(echo, 2 * CALLS);
+    CHAOS_EXPECT_EQUAL(at_work_max(echo, 0), LIMIT);
+}
+
+/* --- the limit that is found out --- */
+
+static struct duress_agent *adaptive_of(struct chaos *chaos, struct duress_agent *agent,
+                                        struct duress_adaptive_limit_options adaptive)
+{
+    return bulkhead_of(chaos, agent, (struct duress_bulkhead_layer_options){.adaptive = &adaptive});
+}
+
+static void ask_many(struct chaos *chaos, struct duress_agent *agent, size_t count)
+{
+    struct chaos_call *calls[320];
+    for (size_t i = 0; i < count; i++)
+        calls[i] = chaos_begin(chaos, agent, "x", PATIENCE_NS, false);
+    for (size_t i = 0; i < count; i++) {
+        struct chaos_answer answer = chaos_await(chaos, calls[i]);
+        CHAOS_EXPECT_REPLY(answer, "x");
+    }
+}
+
+/* The most that arrived within |stretch_ns| of another, from the arrival |first| on. */
+static uint64_t arrived_within(struct chaos_service *service, uint64_t first, uint64_t stretch_ns)
+{
+    uint64_t most = 0;
+    uint64_t count = chaos_service_arrivals(service);
+    for (uint64_t from = first; from < count; from++) {
+        uint64_t to = from;
+        uint64_t end_ns = chaos_service_arrival(service, from).at_ns + stretch_ns;
+        while (to < count && chaos_service_arrival(service, to).at_ns < end_ns)
+            to++;
+        most = to - from > most ? to - from : most;
+    }
+    return most;
+}
+
+CHAOS_TEST(bulkhead, an_adaptive_limit_follows_the_answer_times,
+           "S9: answers get slow: fewer calls at once; they are quick again: as many as before")
+{
+    enum { MOST = 16, FEW = MOST / 2 };
+    static const uint64_t slow_ns = 60 * DURESS_MS;
+    struct chaos_service *echo =
+        chaos_service_start(chaos, "echo", .reply_after_ns = 10 * DURESS_MS, .in_flight_max = 64);
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_agent *agent = adaptive_of(chaos, in_order(link),
+                                             (struct duress_adaptive_limit_options){.limit_initial = MOST,
+                                                                                    .limit_min = 2,
+                                                                                    .limit_max = MOST,
+                                                                                    .window_ns = DURESS_MS,
+                                                                                    .samples_min = 4,
+                                                                                    .smoothing_ppm = 500000,
+                                                                                    .queue_allowance = 1,
+                                                                                    .tolerance_ppm = 1200000});
+
+    ask_many(chaos, agent, 10 * MOST);
+    CHAOS_EXPECT_EQUAL(at_work_max(echo, 0), MOST);
+    if (chaos_slack_ns(chaos) == 0) /* that most callers waited long for their slot makes no answer slower */
+        CHAOS_EXPECT_AT_LEAST(at_work_max(echo, 8 * MOST), MOST - FEW / 2);
+
+    chaos_link_latency(link, slow_ns);
+    ask_many(chaos, agent, 5 * MOST);
+    CHAOS_EXPECT_AT_MOST(duress_bulkhead_counts(agent).limit, FEW);
+    /* By the service's log as well: one round trip apart, and no more than so many in each. */
+    CHAOS_EXPECT_AT_MOST(arrived_within(echo, chaos_service_arrivals(echo) - 2 * FEW, slow_ns), FEW + FEW / 2);
+
+    chaos_link_clear(link);
+    uint64_t quick_again = chaos_service_arrivals(echo);
+    ask_many(chaos, agent, 18 * MOST);
+    CHAOS_EXPECT_AT_LEAST(at_work_max(echo, quick_again), MOST - FEW / 2);
+    CHAOS_EXPECT_AT_MOST(at_work_max(echo, 0), MOST);
+    expect_empty(chaos, agent);
+}
+
+CHAOS_TEST(bulkhead, an_adaptive_limit_spares_a_service_that_sheds,
+           "S9: a service refuses what is too much: the limit that two agents share comes down to what it bears")
+{
+    enum { BEARS = 5, CALLERS = 8, BOTH = 2 * CALLERS, ROUNDS = 8 };
+    static struct duress_bulkhead shared;
+    static struct duress_adaptive_limit found;
+    struct duress_adaptive_limit_options adaptive = {
+        .rule = DURESS_ADAPTIVE_AIMD,
+        .limit_initial = BOTH,
+        .limit_min = 1,
+        .limit_max = BOTH,
+        .window_ns = DURESS_MS,
+        .samples_min = BOTH,
+        .backoff_ppm = 500000,
+    };
+    CHAOS_EXPECT_CODE(duress_bulkhead_init(&shared, NULL, NULL), DURESS_OK);
+    CHAOS_EXPECT_CODE(duress_adaptive_limit_init(&found, &adaptive, NULL), DURESS_OK);
+    struct chaos_service *weak =
+        chaos_service_start(chaos, "weak", .reply_after_ns = 10 * DURESS_MS, .requests_max = BEARS);
+    struct duress_agent *agents[2];
+    struct chaos_call *calls[BOTH];
+    uint64_t shed[2] = {0, 0}; /* at first, and later */
+    for (int i = 0; i < 2; i++)
+        agents[i] = bulkhead_of(chaos, in_order(chaos_link_open(chaos, weak)),
+                                (struct duress_bulkhead_layer_options){.shared = &shared, .shared_adaptive = &found});
+
+    for (int round = 0; round < 2 * ROUNDS; round++) {
+        for (int i = 0; i < 2; i++)
+            begin_many(chaos, agents[i], &calls[i * CALLERS], CALLERS);
+        for (size_t i = 0; i < BOTH; i++) {
+            struct chaos_answer answer = chaos_await(chaos, calls[i]);
+            if (answer.error == DURESS_OK)
+                continue;
+            CHAOS_EXPECT_ERROR(answer, DURESS_E_OVERLOADED);
+            shed[round / ROUNDS]++;
+        }
+    }
+
+    CHAOS_EXPECT_AT_LEAST(shed[0], BEARS);                      /* it has been too much */
+    CHAOS_EXPECT_AT_MOST(shed[1], ROUNDS * (BOTH - BEARS) / 2); /* without it: all of that */
+    CHAOS_EXPECT_ARRIVALS(weak, 2 * ROUNDS * BOTH - shed[0] - shed[1]);
+    CHAOS_EXPECT_EQUAL(at_work_max(weak, chaos_service_arrivals(weak) / 2), BEARS); /* and uses all of that */
+    for (int i = 0; i < 2; i++)
+        expect_empty(chaos, agents[i]);
 }
