@@ -76,7 +76,14 @@ static int scene_build(struct scene *scene)
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 10 * DURESS_MS};
     struct duress_breaker_layer_options breaker = {.breaker = {.failures_to_open = 100}};
     struct duress_timeout_options timeout = {.limit_ns = DURESS_S};
-    struct duress_stack_options layers = {.retry = &retry, .breaker = &breaker, .timeout = &timeout};
+    struct duress_adaptive_limit_options adaptive = {.limit_initial = 2, .limit_min = 1, .limit_max = 2};
+    struct duress_bulkhead_layer_options bulkhead = {.adaptive = &adaptive}; /* two thirds wait, for retries as well */
+    struct duress_stack_options layers = {
+        .bulkhead = &bulkhead,
+        .retry = &retry,
+        .breaker = &breaker,
+        .timeout = &timeout,
+    };
     struct duress_agent *limited = NULL;
     struct duress_rate_limiter_options limiter = {.bucket = {.rate = 1000, .burst = 3}}; /* the other half waits */
     error = duress_with_rate_limiter(scene->remote, &limiter, &limited, NULL);
@@ -100,7 +107,9 @@ static void scene_ask(struct scene *scene)
     assert_int_not_equal(duress_sim_run_until(scene->sim, never, NULL, duress_sim_now_ns(scene->sim) + 25 * DURESS_S),
                          DURESS_OK);
     for (int i = 0; i < CALL_COUNT; i++)
-        assert_int_equal(scene->answers[i].ended, 1); /* none is lost */
+        assert_int_equal(scene->answers[i].ended, 1);                  /* none is lost */
+    assert_int_equal(duress_bulkhead_counts(scene->stack).running, 0); /* and neither is a slot */
+    assert_int_equal(duress_bulkhead_counts(scene->stack).waiting, 0);
 }
 
 static bool scene_run(uint64_t fail_after, bool fail_once, bool *tripped)
@@ -174,7 +183,9 @@ static int tower_wrap(int kind, struct duress_agent *inner, struct duress_agent 
     static const struct duress_retry_options once = {.attempts_max = 1};
     if (kind == 0)
         return duress_with_timeout(inner, &timeout, outer, NULL);
-    return kind == 1 ? duress_with_breaker(inner, NULL, outer, NULL)
+    if (kind == 1)
+        return duress_with_breaker(inner, NULL, outer, NULL);
+    return kind == 2 ? duress_with_bulkhead(inner, NULL, outer, NULL)
                      : duress_with_retry(inner, &once, NULL, outer, NULL);
 }
 
@@ -204,8 +215,10 @@ static bool tower_ask(struct tower *tower, size_t depth)
         error = tower->error;
     }
     assert_int_equal(error, tower->heap.tripped ? DURESS_E_NO_MEMORY : DURESS_OK);
-    for (size_t i = 0; i <= depth; i++)
+    for (size_t i = 0; i <= depth; i++) {
         assert_int_equal(duress_agent_in_flight_count(tower->levels[i]), 0);
+        assert_int_equal(duress_bulkhead_counts(tower->levels[i]).running, 0);
+    }
     return tower->heap.tripped;
 }
 
@@ -223,7 +236,7 @@ static void a_call_that_finds_no_further_block_ends(void **state)
 {
     static struct tower tower;
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < 4; kind++) {
         uint64_t further = 0;
         for (size_t depth = 1; depth <= DEPTH_MAX; depth++) {
             bool tripped = true;
