@@ -11,6 +11,7 @@ struct command {
     command_fn run;
 };
 
+int command_proxy(int argc, char **argv);
 int command_suite(int argc, char **argv);
 int command_agent(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include "command.h"
 
 static const struct command commands[] = {
+    {"proxy", "run the chaos proxy: what toxiproxy-server does, and more", command_proxy},
     {"suite", "run the chaos suite: live and simulated, with a verdict", command_suite},
     {"agent", "serve an agent, or ask one", command_agent},
     {"version", "print the version", command_version},

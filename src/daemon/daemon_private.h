@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of the daemon. Private to daemon/. */
+#ifndef DURESS_DAEMON_DAEMON_PRIVATE_H
+#define DURESS_DAEMON_DAEMON_PRIVATE_H
+
+#include <duress/daemon/daemon.h>
+#include <duress/loop/loop.h>
+#include <duress/prng.h>
+
+#include "gate.h"
+#include "log.h"
+#include "registry.h"
+#include "task.h"
+
+struct daemon {
+    const struct duress_allocator *allocator;
+    struct duress_loop *loop;
+    const struct duress_daemon_options *options; /* borrowed */
+    struct log log;
+    struct registry registry;
+    struct gate gate;
+    struct server *server;
+    uint64_t seed;
+    struct duress_prng ids;  /* of requests */
+    struct task *turn_first; /* its turn it is */
+    struct task *turn_last;
+    struct duress_later turn_later;
+    size_t task_count; /* that have begun and not ended */
+    unsigned signal_count;
+};
+
+/* Lets the task run whose turn it is; |context| is the daemon. */
+void duress__turn_next(void *context);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The door to the data path: what the daemon asks of a listener with its connections. All that changes something ends
+ * with one call of |done|, which may come before the function returns. A relay is asked for one thing at a time.
+ * Private to daemon/. */
+#ifndef DURESS_DAEMON_RELAY_H
+#define DURESS_DAEMON_RELAY_H
+
+#include <duress/loop/loop.h>
+#include <duress/toxic/toxic.h>
+
+#include "address.h"
+#include "registry.h"
+
+struct relay; /* opaque */
+
+struct relay_options {
+    const struct duress_allocator *allocator;
+    struct duress_loop *loop;
+    const struct address *listen;
+    const char *upstream;              /* as the client gave it */
+    uint64_t seed;                     /* of all links */
+    struct toxic_entry *const *toxics; /* there before the first connection; borrowed for the call */
+    size_t toxic_count;
+};
+
+typedef void (*relay_done_fn)(void *context, int error);
+
+/* Listens. *relay is set before |done| says DURESS_OK; end it with duress__relay_stop(). ADDRESS_IN_USE,
+ * ADDRESS_UNAVAILABLE, PERMISSION, NO_DESCRIPTORS, NO_MEMORY. */
+void duress__relay_start(const struct relay_options *options, struct relay **relay, relay_done_fn done, void *context);
+
+/* Where it really listens. */
+void duress__relay_address(const struct relay *relay, struct address *address);
+
+/* Stops listening, closes all connections, frees. Cannot fail. */
+void duress__relay_stop(struct relay *relay, relay_done_fn done, void *context);
+
+/* Down: connects are refused, connections closed, the port kept. Cannot fail. Up: errors as of start. */
+void duress__relay_down(struct relay *relay, relay_done_fn done, void *context);
+void duress__relay_up(struct relay *relay, relay_done_fn done, void *context);
+
+/* Applies to all connections, open and to come; |done| comes when all links took it. NO_MEMORY, INVALID: nothing
+ * changed. */
+void duress__relay_toxic_add(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done, void *context);
+void duress__relay_toxic_update(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done,
+                                void *context);
+void duress__relay_toxic_remove(struct relay *relay, uint64_t id, relay_done_fn done, void *context);
+
+/* Bytes of all its connections until now, added to |traffic|. */
+void duress__relay_traffic(const struct relay *relay, struct traffic traffic[DURESS_DIRECTION_COUNT]);
+
+#endif
