@@ -219,6 +219,7 @@ static void client_ready(struct http_client *client, struct duress_world *world)
     client->id_prefix = duress_prng_next(&prng);
     client->pump.fn = client_pump;
     client->pump.context = client;
+    client->curl_version = curl_version_info(CURLVERSION_NOW)->version_num;
     client->curl_due_ns = DURESS_TIME_NEVER;
     duress_timer_init(&client->idle_timer, client_idle_expired, client);
     duress_buffer_init(&client->scratch, 0, client->base.allocator);

@@ -86,6 +86,7 @@ struct http_transfer {
     struct http_call *owner;   /* NULL: nobody waits for it any more */
     struct duress_timer timer; /* of the connect, or of draining */
     bool connected;            /* libcurl was about to send the request */
+    int local_port;            /* of its connection, once connected: which others are on it */
     bool streams;              /* the handle is set up for /stream */
     enum http_abort abort;
     int open_error;       /* of the last socket() */
@@ -174,7 +175,8 @@ struct http_client {
     size_t address_count; /* 0 where the host is an address itself */
     size_t address_first; /* where the next connection is tried first */
 
-    CURLM *multi; /* NULL where nothing is open */
+    unsigned curl_version; /* 0x075801: 7.88.1 */
+    CURLM *multi;          /* NULL where nothing is open */
     struct duress_timer curl_timer;
     uint64_t curl_due_ns;
     bool resetting;        /* sockets that are closed now are reset */

@@ -29,12 +29,12 @@ static int transfer_connected(void *context, char *peer, char *local, int peer_p
     (void)peer;
     (void)local;
     (void)peer_port;
-    (void)local_port;
     if (transfer_sent_bytes(transfer) > 0) {
         transfer->abort = HTTP_ABORT_REPEATED;
         return CURL_PREREQFUNC_ABORT;
     }
     transfer->connected = true;
+    transfer->local_port = local_port;
     duress_world_disarm(transfer->client->base.world, &transfer->timer);
     list_append(&transfer->client->unsent, &transfer->unsent);
     if (transfer->owner != NULL)
@@ -186,9 +186,20 @@ static bool setup_callbacks(struct http_transfer *transfer)
 
 /* libcurl 7.88 greets a peer by prior knowledge once more where a connection is used again, and breaks it: each call
  * gets a connection of its own. (With TLS, ALPN says what is spoken, and all is well.) */
-static bool keeps_agreement(void)
+static bool keeps_agreement(const struct http_client *client)
 {
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
+    return client->curl_version >= 0x080000;
+}
+
+/* libcurl before 8.1 hands HTTP/2's DATA that does not fit into the buffer on in two parts. What it has read behind the
+ * first, the stream's end say, it looks at when the socket speaks again, which may be never. So all fits in: what
+ * libcurl reads at once (32 KiB), the headers that it allows, and what it reads for others when it reads for one
+ * stream. Before it is used, a buffer costs nothing but addresses. */
+static bool setup_buffer(struct http_transfer *transfer)
+{
+    const struct http_client *client = transfer->client;
+    return client->curl_version >= 0x080100 || client->version == DURESS_HTTP_1_1 ||
+           curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE) == CURLE_OK;
 }
 
 static bool setup_protocol(struct http_transfer *transfer)
@@ -199,7 +210,7 @@ static bool setup_protocol(struct http_transfer *transfer)
     long connect_ms = (long)(client->connect_timeout_ns / DURESS_MS) + 1000;
     long idle_s = (long)(client->idle_timeout_ns / DURESS_S);
     bool agreed = client->version == DURESS_HTTP_2_BY_AGREEMENT && !client->target.tls;
-    bool once = agreed && !keeps_agreement();
+    bool once = agreed && !keeps_agreement(client);
     bool may_multiplex = (agreed && !once) || (client->target.tls && client->version != DURESS_HTTP_1_1);
     return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
@@ -263,8 +274,8 @@ static bool transfer_set_up(struct http_transfer *transfer)
     if (transfer->easy != NULL)
         return true;
     transfer->easy = curl_easy_init();
-    if (transfer->easy != NULL && setup_callbacks(transfer) && setup_protocol(transfer) && setup_tls(transfer) &&
-        setup_path(transfer, false))
+    if (transfer->easy != NULL && setup_callbacks(transfer) && setup_protocol(transfer) && setup_buffer(transfer) &&
+        setup_tls(transfer) && setup_path(transfer, false))
         return true;
     curl_easy_cleanup(transfer->easy);
     transfer->easy = NULL;
@@ -452,6 +463,27 @@ void duress__http_transfer_done(struct http_transfer *transfer, CURLcode result)
         client->address_first = transfer->address_index; /* which was reached: the next ones begin there */
 }
 
+/* libcurl reads and writes what |transfer| may read and write, whatever the socket has said: that a transfer goes on
+ * which was held is the only thing that it can be told of one. */
+static void transfer_look_again(struct http_transfer *transfer)
+{
+    (void)curl_easy_pause(transfer->easy, CURLPAUSE_SEND);
+    (void)curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+}
+
+/* An exchange beside |transfer| on its connection; NULL: none. */
+static struct http_transfer *transfer_neighbour(const struct http_transfer *transfer)
+{
+    const struct list_link *running = &transfer->client->running;
+    for (struct list_link *link = running->next; link != running; link = link->next) {
+        struct http_transfer *other = LIST_OWNER(link, struct http_transfer, link);
+        if (other != transfer && other->connected && other->local_port == transfer->local_port &&
+            transfer_sent_bytes(other) > 0)
+            return other;
+    }
+    return NULL;
+}
+
 /* Takes it from libcurl, where libcurl has it, and out of the lists of those under way. */
 static void transfer_stop(struct http_transfer *transfer)
 {
@@ -463,9 +495,13 @@ static void transfer_stop(struct http_transfer *transfer)
         (void)curl_multi_remove_handle(client->multi, transfer->easy);
         client->resetting = false;
         duress__http_sockets_sweep(client);
-        /* A stream that was alone. libcurl (7.88 to 8.14) does not send its RST_STREAM then, so the connection ends,
-         * and the peer learns of it that way. Where others are on it, the peer works on in vain. */
+        /* libcurl (7.88 to 8.14) writes a stream's RST_STREAM and does not send it. Where others are on the connection,
+         * one of them takes it along, and what was read for them. Where nobody is, the connection ends, and the peer
+         * learns of it that way. */
+        struct http_transfer *neighbour = transfer->connected ? transfer_neighbour(transfer) : NULL;
         duress__http_socket_shut(client, client->left_fd);
+        if (neighbour != NULL)
+            transfer_look_again(neighbour);
     }
     if (!done || transfer->result != CURLE_OK)
         transfer_drop_handle(transfer);

@@ -237,9 +237,10 @@ static void a_peer_without_tls_is_told_apart_from_one_that_resets_and_one_that_i
     http_rig_open(&peer.rig);
     assert_int_equal(duress_world_listen(peer.rig.world, &listen, plain_accept, &peer, &peer.listener), DURESS_OK);
     uint16_t port = duress_listener_address(peer.listener).port;
-    struct duress_agent *agent = tls_agent(&peer.rig, "127.0.0.1", port,
-                                           (struct duress_http_agent_options){.connect_timeout_ns = 300 * DURESS_MS});
     for (int mood = PLAIN_SPEAKS; mood <= PLAIN_IS_SILENT; mood++) {
+        struct duress_http_agent_options options = {.connect_timeout_ns =
+                                                        mood == PLAIN_IS_SILENT ? 300 * DURESS_MS : 0};
+        struct duress_agent *agent = tls_agent(&peer.rig, "127.0.0.1", port, options);
         peer.mood = (enum plain_mood)mood;
         int error = http_ask_and_wait(&peer.rig, agent, "secret", &answer);
         if (error != codes[mood])
@@ -248,9 +249,9 @@ static void a_peer_without_tls_is_told_apart_from_one_that_resets_and_one_that_i
         assert_false(answer.failure.ambiguous);
         assert_int_equal(duress_http_agent_counts(agent).connections_open, 0);
         http_run_until(&peer.rig, plain_is_alone, &peer); /* of the silent one the agent has let go */
+        duress_agent_unref(agent);
     }
     assert_int_equal(peer.accepted, 3);
-    duress_agent_unref(agent);
     duress_listener_close(peer.listener);
     http_rig_close(&peer.rig);
 }

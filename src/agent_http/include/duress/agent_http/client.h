@@ -9,28 +9,29 @@
  * What a call fails with, and when it is ambiguous (some byte of its request had been taken by the transport):
  *
  * - INVALID, TOO_LARGE, origin CALLER: the request cannot be sent (no UTF-8, metadata that is no JSON object, too
- * long). Never ambiguous.
+ *   long). Never ambiguous.
  * - OVERLOADED, origin CONNECT: the waiting queue is full; never ambiguous.
  * - NAME_NOT_FOUND, NAME_TEMPORARY, NAME_SILENT: the lookup (SILENT also where it outlasts connect_timeout_ns); never
  *   ambiguous.
  * - REFUSED, UNREACHABLE, CONNECT_TIMEOUT (TLS included), NO_DESCRIPTORS, RESET with origin CONNECT (inside the TLS
  *   handshake), UNTRUSTED (the certificate), MALFORMED with origin CONNECT (no TLS spoken): never ambiguous. All
  *   addresses of the name are tried.
- * - TRUNCATED: the connection's end before or inside the reply, or an event stream without its stream_end. RESET: an
- * RST, or HTTP/2's RST_STREAM.
+ * - TRUNCATED: the connection's end before or inside the reply, or an event stream without its stream_end.
+ * - RESET: an RST, or HTTP/2's RST_STREAM.
  * - MALFORMED: no HTTP, a reply's head or body above its limit, another content type than asked for, no envelope, an id
  *   that was not asked. The connection is not used again.
  *
  * By the status of the reply, origin PEER; "CODE: message" of an error envelope is the detail where there is one, else
  * "HTTP 404" and the like:
  *
- *   429, 503                      OVERLOADED; not ambiguous: the peer did not begin
- *   400, 404 and other 4xx        INVALID; not ambiguous. Neither retried nor counted: the same request would fail
- * again 401, 403, 407, 511            PERMISSION; not ambiguous, as above 413, 414, 431                 TOO_LARGE; not
- * ambiguous, as above 405, 501, 505, all 3xx        UNSUPPORTED; not ambiguous, as above. Redirects are not followed
- *   408, 425                      REMOTE; not ambiguous: the peer did not get, or did not take, the request
- *   500 and other 5xx             REMOTE; ambiguous, but for codes in the envelope that say that it was not begun
- *   2xx but 200, 1xx              MALFORMED
+ * - 429, 503: OVERLOADED; not ambiguous, the peer did not begin.
+ * - 400, 404 and other 4xx: INVALID; not ambiguous. Neither retried nor counted: the same request would fail again.
+ * - 401, 403, 407, 511: PERMISSION; likewise.
+ * - 413, 414, 431: TOO_LARGE; likewise.
+ * - 405, 501, 505, all 3xx: UNSUPPORTED; likewise. Redirects are not followed.
+ * - 408, 425: REMOTE; not ambiguous, the peer did not get, or did not take, the request.
+ * - 500 and other 5xx: REMOTE; ambiguous, but for codes in the envelope that say that it was not begun.
+ * - 2xx but 200, 1xx: MALFORMED.
  *
  * With 408, 425, 429 and 5xx the Retry-After header, in seconds or as a date, is the failure's retry_after_ns; the
  * exact one of a duress peer's envelope goes before it. An error envelope with the code OVERLOADED is that, whatever
@@ -50,8 +51,10 @@ extern "C" {
 /* Over TLS, HTTP/2 carries all calls on one connection. By prior knowledge without TLS it does from libcurl 8.0
  * on; 7.88 breaks a connection that it uses again, so there each call gets its own.
  *
- * A call that is given up alone on its connection ends it. Beside others it resets its stream; libcurl from 7.88 to
- * 8.14 keeps that reset to itself, and the peer may work on until the connection ends. */
+ * A call that is given up alone on its connection ends it. Beside others it resets its stream.
+ *
+ * libcurl before 8.1 may overlook the end of a reply that comes together with more than 512 KiB of replies to other
+ * calls on the same connection; then its call waits until the connection speaks again, or for its deadline. */
 enum duress_http_version {
     DURESS_HTTP_AUTO = 0,       /* https: HTTP/2 where the peer offers it (ALPN), else 1.1; http: 1.1 */
     DURESS_HTTP_1_1,            /* never HTTP/2 */
