@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * interop_peer serve SOCKET: an echo behind our servers, as serve.py is behind agenkit's. Prints where they listen.
- * interop_peer ask URL: asks such an echo. */
+ * interop_peer ask python|go URL: asks such an echo behind agenkit's servers in that language. */
 #include "peer.h"
 
 #include <stdio.h>
@@ -113,14 +113,16 @@ static int serve(struct duress_world *world, const char *path)
 int main(int argc, char **argv)
 {
     bool serves = argc == 3 && strcmp(argv[1], "serve") == 0;
-    if (!serves && (argc != 3 || strcmp(argv[1], "ask") != 0)) {
-        (void)fprintf(stderr, "usage: interop_peer serve SOCKET | ask URL\n");
+    bool is_go = argc == 4 && strcmp(argv[2], "go") == 0;
+    bool asks = argc == 4 && strcmp(argv[1], "ask") == 0 && (is_go || strcmp(argv[2], "python") == 0);
+    if (!serves && !asks) {
+        (void)fprintf(stderr, "usage: interop_peer serve SOCKET | ask python|go URL\n");
         return 2;
     }
     struct duress_world *world = NULL;
     if (duress_world_live_new(NULL, &world) != DURESS_OK)
         return 1;
-    int code = serves ? serve(world, argv[2]) : peer_ask(world, argv[2]);
+    int code = serves ? serve(world, argv[2]) : peer_ask(world, argv[3], is_go);
     duress_world_free(world);
     return code;
 }

@@ -9,7 +9,8 @@
 /* A message of |role|, or the end of the program. */
 struct duress_message *peer_message(const char *role, struct duress_slice content, struct duress_slice metadata);
 
-/* Asks the echo at |url| in all ways, prints what is amiss, and returns the exit code. */
-int peer_ask(struct duress_world *world, const char *url);
+/* Asks the echo at |url|, behind a server in Go or Python, in all ways, prints what is amiss, and returns the exit
+ * code. */
+int peer_ask(struct duress_world *world, const char *url, bool is_go);
 
 #endif

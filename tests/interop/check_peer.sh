@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# check_python.sh server|client PEER FOLDER: our client against agenkit's servers in Python, or its client against our
-# servers, over Unix sockets, TCP and HTTP.
+# check_peer.sh python|go server|client PEER FOLDER: our client against agenkit's servers in that language, or its
+# client against our servers, over Unix sockets, TCP and HTTP.
 set -u
 here=$(dirname "$(readlink -f "$0")")
-way=$1
-peer=$2
-"$here/setup_python.sh" "$3" || exit
-python=$3/python/bin/python
+language=$1
+way=$2
+peer=$3
+"$here/setup_$language.sh" "$4" || exit
+if [ "$language" = python ]; then
+    their_server=("$4/python/bin/python" "$here/serve.py")
+    their_client=("$4/python/bin/python" "$here/ask.py")
+else
+    their_server=("$4/go/peer" serve)
+    their_client=("$4/go/peer" ask)
+fi
 scratch=$(mktemp -d)
 served=
 trap '[ -z "$served" ] || kill "$served" 2>/dev/null; rm -rf "$scratch"' EXIT
 
 if [ "$way" = server ]; then
-    server=("$python" "$here/serve.py")
-    client=("$peer" ask)
+    server=("${their_server[@]}")
+    client=("$peer" ask "$language")
 else
     server=("$peer" serve)
-    client=("$python" "$here/ask.py")
+    client=("${their_client[@]}")
 fi
 
 # The server's first line is where it listens; it ends by itself in the end, should nobody end it.
