@@ -163,7 +163,7 @@ static void outcomes_print(const struct duress_metrics *metrics, uint64_t took_n
     if (cancelled > 0)
         row_print("cancelled", cancelled, all, NULL);
     double seconds = (double)took_ns / 1e9;
-    (void)fprintf(stderr, "%" PRIu64 " calls in %s, %.4g answers a second\n", all,
+    (void)fprintf(stderr, "%" PRIu64 " call%s in %s, %.4g answers a second\n", all, all == 1 ? "" : "s",
                   duration_format(took_ns, took, sizeof took), seconds > 0 ? (double)answered / seconds : 0);
 }
 

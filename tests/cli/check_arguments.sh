@@ -127,6 +127,17 @@ ask_wrong '--stream: with --concurrency above 1 only with --json' --stream --con
 ask_wrong "--connect-timeout: '1x' given" --connect-timeout 1x $url hello
 ask_wrong "unrecognized option '--parrot'" --parrot $url hello
 
+# docs/cli.md has every option and every value that an option may name.
+documented=$(dirname "$0")/../../docs/cli.md
+for command in 'agent serve' 'agent ask' suite; do
+    # shellcheck disable=SC2086 # two words
+    run 0 $command --help
+    while read -r option; do
+        expect "docs/cli.md: $command $option" eval \
+            'sed -n "/^## duress $command/,/^## duress [^$]/p" "$documented" | grep -qF -- "\`$option"'
+    done < <(grep -oE '^  --[a-z-]+' "$folder/out" | grep -v -- --help | tr -d ' ')
+done
+
 # What the agent itself refuses.
 refused() { # refused MESSAGE ARGS...
     local message=$1

@@ -24,7 +24,7 @@ for number in INT TERM; do
     [ $number = INT ] && expected=130 || expected=143
     expect "ask ends by $number with $expected, and not with $code" [ "$code" -eq $expected ]
     expect "cancelled ($number)" complains '^cancelled +1 +100.00 %$'
-    expect "no further call ($number)" complains '^1 calls in '
+    expect "no further call ($number)" complains '^1 call in '
     expect "the program is gone ($number)" until_true gone "${pids[@]}"
     expect "no zombie ($number)" until_true childless "$server"
     stop
