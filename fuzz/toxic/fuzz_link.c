@@ -87,11 +87,20 @@ static struct duress_toxic take_toxic(struct fuzz *fuzz, struct input *input)
     uint8_t what = take_byte(input);
     struct duress_toxic toxic = {
         .id = take_byte(input) % FUZZ_IDS,
-        .type = (enum duress_toxic_type)(what % 12), /* one of them unknown */
+        .type = (enum duress_toxic_type)(what % 32 % (DURESS_TOXIC_TYPE_COUNT + 1)), /* one of them unknown */
         .direction = (enum duress_direction)(what >> 7),
         .toxicity_ppm = (what & 0x40) != 0 ? 500000 : DURESS_PPM,
     };
-    uint64_t fields[3] = {take_number(input), take_number(input), take_number(input)};
+    uint64_t fields[6] = {take_number(input), take_number(input), take_number(input)};
+    if ((what & 0x20) != 0) {
+        toxic.since_ns = fuzz->now_ns;
+        toxic.ttl_ns = take_number(input);
+        toxic.period_ns = take_number(input);
+        toxic.on_ns = take_number(input);
+    }
+    if (toxic.type > DURESS_TOXIC_CUT)
+        for (int i = 3; i < 6; i++)
+            fields[i] = take_number(input);
     if (toxic.type == DURESS_TOXIC_CORRUPT) {
         toxic.as.corrupt.rate_ppm = (uint32_t)fields[0];
         toxic.as.corrupt.offset_count = (uint32_t)fields[1] % 10;
@@ -102,8 +111,10 @@ static struct duress_toxic take_toxic(struct fuzz *fuzz, struct input *input)
         toxic.as.cut.after_bytes = fields[0];
         toxic.as.cut.how = (enum duress_cut_how)(fields[1] % 3);
     } else {
-        memcpy(&toxic.as, fields, sizeof fields); /* All the others are up to three numbers. */
+        memcpy(&toxic.as, fields, sizeof fields); /* All the others are up to six numbers. */
     }
+    if (toxic.type == DURESS_TOXIC_SHARED_BANDWIDTH)
+        toxic.as.shared_bandwidth.pool = NULL;
     return toxic;
 }
 

@@ -23,7 +23,17 @@ static uint64_t toxic_acts(const struct duress_toxic *toxic, const struct duress
     switch (toxic->type) {
     case DURESS_TOXIC_LATENCY:
     case DURESS_TOXIC_BANDWIDTH:
+    case DURESS_TOXIC_SHARED_BANDWIDTH:
+    case DURESS_TOXIC_LATENCY_NORMAL:
+    case DURESS_TOXIC_LATENCY_PARETO:
+    case DURESS_TOXIC_LATENCY_QUANTILES:
         return direction->chunks_delayed;
+    case DURESS_TOXIC_PACKET_LOSS:
+        return direction->segments_lost;
+    case DURESS_TOXIC_UNPLUG:
+        return 0; /* What it holds shows it. */
+    case DURESS_TOXIC_SLOW_OPEN:
+        return stats->dial_ns > stats->started_ns;
     case DURESS_TOXIC_SLOW_CLOSE:
         return direction->fin_in_ns != 0 &&
                (direction->fin_out_ns == 0 || direction->fin_out_ns > direction->fin_in_ns);
@@ -38,6 +48,9 @@ static uint64_t toxic_acts(const struct duress_toxic *toxic, const struct duress
     case DURESS_TOXIC_RESET_PEER:
     case DURESS_TOXIC_LIMIT_DATA:
     case DURESS_TOXIC_CUT:
+    case DURESS_TOXIC_LIMIT_TIME:
+    case DURESS_TOXIC_REFUSE:
+    case DURESS_TOXIC_FAIL_FIRST:
         return trips;
     case DURESS_TOXIC_NOOP:
         return direction->bytes_in;
@@ -114,11 +127,27 @@ void chaos__evidence_of_toxic(struct chaos_link *link, const struct duress_toxic
     evidence->held_bytes_before = search.held_bytes;
 }
 
+static bool toxic_holds(enum duress_toxic_type type)
+{
+    switch (type) {
+    case DURESS_TOXIC_LATENCY:
+    case DURESS_TOXIC_BANDWIDTH:
+    case DURESS_TOXIC_SHARED_BANDWIDTH:
+    case DURESS_TOXIC_LATENCY_NORMAL:
+    case DURESS_TOXIC_LATENCY_PARETO:
+    case DURESS_TOXIC_LATENCY_QUANTILES:
+    case DURESS_TOXIC_UNPLUG:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* Late bytes show a latency or a bandwidth, and so do those that are held, or were until nobody was left to have them.
  */
 static bool toxic_was_shown(const struct chaos_evidence *evidence, struct evidence_search search)
 {
-    bool holds = evidence->toxic.type == DURESS_TOXIC_LATENCY || evidence->toxic.type == DURESS_TOXIC_BANDWIDTH;
+    bool holds = toxic_holds(evidence->toxic.type);
     return search.acts > evidence->acts_before || (holds && search.held_bytes > evidence->held_bytes_before);
 }
 

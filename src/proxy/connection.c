@@ -102,6 +102,16 @@ static void dial(struct connection *connection, uint64_t now_ns)
         dial_end(connection, error, now_ns);
 }
 
+/* Dials as soon as the link says so. */
+static void dial_begin(struct connection *connection, uint64_t now_ns)
+{
+    if (connection->has_dialed || !duress_link_wants_dial(connection->link))
+        return;
+    connection->has_dialed = true;
+    connection->dial_deadline_ns = duress_time_add(now_ns, connection->proxy->dial_limit_ns);
+    dial(connection, now_ns);
+}
+
 /* --- outputs of the link --- */
 
 /* Writes what is due for |side|, one piece a write. True where the link was given something to answer to. */
@@ -211,6 +221,7 @@ static uint64_t connection_next_ns(const struct connection *connection)
 static void connection_pump(struct connection *connection, uint64_t now_ns)
 {
     if (connection->link != NULL) {
+        dial_begin(connection, now_ns);
         link_outputs(connection, now_ns);
         if (duress_link_is_done(connection->link))
             link_end(connection);
@@ -382,6 +393,7 @@ static int link_begin(struct connection *connection, uint64_t number, uint64_t n
         .allocator = proxy->allocator,
         .buffer_bytes_max = proxy->buffer_bytes_max,
         .seed = duress_prng_mix(proxy->seed, number),
+        .connection_number = number,
         .toxics = proxy->toxics.toxics,
         .toxic_count = proxy->toxics.count,
     };
@@ -414,8 +426,6 @@ int duress__connection_open(struct duress_proxy *proxy, uint64_t number, int fd)
     }
     client->state = CONNECTION_OPEN;
     connection->sides[DURESS_SIDE_SERVER].state = CONNECTION_DIALING;
-    connection->dial_deadline_ns = duress_time_add(now_ns, proxy->dial_limit_ns);
-    dial(connection, now_ns);
     connection_pump(connection, now_ns);
     return DURESS_OK;
 }

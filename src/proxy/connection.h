@@ -15,7 +15,7 @@
 
 enum connection_state {
     CONNECTION_CLOSED = 0,
-    CONNECTION_DIALING, /* of the server's side only */
+    CONNECTION_DIALING, /* of the server's side only; it begins when the link says so */
     CONNECTION_OPEN,
     CONNECTION_PARTING,
 };
@@ -38,7 +38,8 @@ struct connection {
     struct duress_link *link;                  /* NULL once it is done */
     struct duress_link_history_entry *history; /* likewise */
     struct duress_timer timer;
-    uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER once the dial has ended */
+    bool has_dialed;
+    uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER before the dial, and once it has ended */
     uint64_t dial_again_ns;    /* a Unix listener's queue was full */
     bool abrupt;               /* resets do not wait for bytes in the kernel */
     struct connection_side sides[DURESS_SIDE_COUNT];

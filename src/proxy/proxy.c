@@ -294,12 +294,20 @@ static int proxy_refuse(struct duress_failure *why)
     return DURESS_E_INVALID;
 }
 
+static struct duress_toxic_moment proxy_moment(const struct duress_proxy *proxy)
+{
+    return (struct duress_toxic_moment){
+        .now_ns = duress__loop_now_ns(proxy->loop),
+        .connections = proxy->counts.accepted,
+    };
+}
+
 int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic *toxic, struct duress_failure *why)
 {
     struct duress_link_change change;
     if (proxy == NULL)
         return proxy_refuse(why);
-    int error = duress__toxic_list_add(&proxy->toxics, toxic, &change, why);
+    int error = duress__toxic_list_add(&proxy->toxics, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);
     return error;
@@ -310,7 +318,7 @@ int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_to
     struct duress_link_change change;
     if (proxy == NULL)
         return proxy_refuse(why);
-    int error = duress__toxic_list_update(&proxy->toxics, toxic, &change, why);
+    int error = duress__toxic_list_update(&proxy->toxics, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);
     return error;
@@ -321,7 +329,7 @@ int duress_proxy_toxic_remove(struct duress_proxy *proxy, uint64_t id)
     struct duress_link_change change;
     if (proxy == NULL)
         return DURESS_E_INVALID;
-    int error = duress__toxic_list_remove(&proxy->toxics, id, &change);
+    int error = duress__toxic_list_remove(&proxy->toxics, id, duress__loop_now_ns(proxy->loop), &change);
     if (error == DURESS_OK)
         links_change(proxy, duress__link_change, &change);
     return error;

@@ -29,6 +29,7 @@ int duress_link_new(const struct duress_link_options *options, uint64_t now_ns, 
     size_t bytes_max = options->buffer_bytes_max > 0 ? options->buffer_bytes_max : DURESS_LINK_BUFFER_BYTES_DEFAULT;
     made->allocator = options->allocator;
     made->seed = options->seed;
+    made->number = options->connection_number;
     made->now_ns = now_ns;
     made->stats.started_ns = now_ns;
     for (int i = 0; i < DURESS_DIRECTION_COUNT; i++)
@@ -40,6 +41,8 @@ int duress_link_new(const struct duress_link_options *options, uint64_t now_ns, 
             return error;
         }
     }
+    made->state = LINK_WAITING;
+    duress__link_plan_dial(made);
     *link = made;
     return DURESS_OK;
 }
@@ -70,6 +73,7 @@ void duress__link_advance(struct duress_link *link, uint64_t now_ns)
 
 void duress__link_settle(struct duress_link *link)
 {
+    duress__link_plan_dial(link);
     if (link->state != LINK_OPEN)
         return;
     for (int i = 0; i < DURESS_DIRECTION_COUNT; i++)
@@ -127,6 +131,8 @@ void duress_link_written(struct duress_link *link, enum duress_direction directi
 
 uint64_t duress_link_next_ns(const struct duress_link *link)
 {
+    if (link->state == LINK_WAITING)
+        return link->opening_next_ns;
     if (link->state != LINK_OPEN)
         return DURESS_TIME_NEVER;
     return duress_time_min(link->pipes[DURESS_UPSTREAM].next_ns, link->pipes[DURESS_DOWNSTREAM].next_ns);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a link ends: the dial, FIN, RST, toxics that trip, down and cut; and what is owed to each side. */
+ * How a link ends: FIN, RST, toxics that trip, down and cut; and what is owed to each side. */
 #include "link_internal.h"
 
 #include <duress/export.h>
@@ -11,8 +11,7 @@ static bool side_is_gone(const struct duress_link *link, enum duress_side side)
     return link->sides[side].ending != DURESS_LINK_NOTHING;
 }
 
-/* |side| is closed or reset; what was meant for it is dropped. Once both are, the link is closed. */
-static void side_end(struct duress_link *link, enum duress_side side, enum duress_link_action_type ending)
+void duress__link_side_end(struct duress_link *link, enum duress_side side, enum duress_link_action_type ending)
 {
     struct link_side *ended = &link->sides[side];
     if (ended->ending != DURESS_LINK_NOTHING)
@@ -29,8 +28,8 @@ static void side_end(struct duress_link *link, enum duress_side side, enum dures
 
 void duress__link_end_both(struct duress_link *link, enum duress_link_action_type ending)
 {
-    side_end(link, DURESS_SIDE_CLIENT, ending);
-    side_end(link, DURESS_SIDE_SERVER, ending);
+    duress__link_side_end(link, DURESS_SIDE_CLIENT, ending);
+    duress__link_side_end(link, DURESS_SIDE_SERVER, ending);
     DURESS_ASSERT(link->state == LINK_CLOSED);
 }
 
@@ -62,7 +61,7 @@ static void mark_act(struct duress_link *link, enum duress_direction direction)
     case MARK_RST:
         /* The source was closed when its RST came; this was the rest. */
         DURESS_ASSERT(side_is_gone(link, direction_source(direction)));
-        side_end(link, direction_sink(direction), DURESS_LINK_RESET);
+        duress__link_side_end(link, direction_sink(direction), DURESS_LINK_RESET);
         return;
     case MARK_CLOSE:
         duress__link_end_both(link, DURESS_LINK_CLOSE);
@@ -88,26 +87,6 @@ void duress__link_collect_marks(struct duress_link *link)
         duress__link_end_both(link, DURESS_LINK_CLOSE);
 }
 
-void duress_link_dialed(struct duress_link *link, int error, uint64_t now_ns)
-{
-    duress__link_advance(link, now_ns);
-    if (link->state != LINK_DIALING)
-        return;
-    link->stats.dialed_ns = link->now_ns;
-    link->stats.dial_error = (enum duress_error)error;
-    if (error != DURESS_OK) {
-        duress__link_end_both(link, DURESS_LINK_CLOSE);
-        return;
-    }
-    link->state = LINK_OPEN;
-    for (int i = 0; i < DURESS_DIRECTION_COUNT; i++) {
-        duress__pipe_start(&link->pipes[i], link->now_ns);
-        if (link->is_end_early[i])
-            duress__pipe_end(&link->pipes[i], MARK_FIN);
-    }
-    duress__link_settle(link);
-}
-
 void duress_link_end(struct duress_link *link, enum duress_direction direction, uint64_t now_ns)
 {
     duress__link_advance(link, now_ns);
@@ -116,7 +95,7 @@ void duress_link_end(struct duress_link *link, enum duress_direction direction, 
         return;
     if (*fin_in_ns == 0)
         *fin_in_ns = link->now_ns;
-    if (link->state == LINK_DIALING) {
+    if (link_is_opening(link)) {
         link->is_end_early[direction] = true;
         return;
     }
@@ -130,12 +109,12 @@ void duress_link_reset(struct duress_link *link, enum duress_side side, uint64_t
     if (link->state == LINK_CLOSED || side_is_gone(link, side))
         return;
     link->stats.reset_in_ns[side] = link->now_ns;
-    if (link->state == LINK_DIALING) {
+    if (link_is_opening(link)) {
         duress__link_end_both(link, DURESS_LINK_CLOSE); /* There is no other side yet to be reset. */
         return;
     }
     link->sides[side].is_shutdown_owed = false; /* Nothing can be sent there any more. */
-    side_end(link, side, DURESS_LINK_CLOSE);
+    duress__link_side_end(link, side, DURESS_LINK_CLOSE);
     duress__pipe_end(&link->pipes[side_source_of(side)], MARK_RST);
     duress__link_settle(link);
 }

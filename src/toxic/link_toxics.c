@@ -34,7 +34,8 @@ int duress_link_toxic_add(struct duress_link *link, const struct duress_toxic *t
     int error = duress_toxic_check(toxic, why);
     if (error != DURESS_OK)
         return error;
-    if (toxic_find(link, toxic->id, &direction) != NULL)
+    struct stage *expired = toxic_find(link, toxic->id, &direction);
+    if (expired != NULL && !duress__stage_is_expired(expired, link->now_ns))
         return id_refuse(why, toxic->id, "is present on this link");
     struct stage *stage = duress__stage_new(link->allocator, toxic, link->seed);
     if (stage == NULL) {
@@ -42,7 +43,8 @@ int duress_link_toxic_add(struct duress_link *link, const struct duress_toxic *t
             duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
         return DURESS_E_NO_MEMORY;
     }
-    duress__stage_restart(stage, link->now_ns);
+    if (expired != NULL)
+        duress__pipe_stage_remove(&link->pipes[direction], expired, link->now_ns);
     duress__pipe_stage_append(&link->pipes[toxic->direction], stage, link->now_ns);
     duress__link_settle(link);
     return DURESS_OK;
@@ -85,4 +87,12 @@ bool duress_link_toxic_is_active(const struct duress_link *link, uint64_t id)
     enum duress_direction direction;
     const struct stage *stage = toxic_find(link, id, &direction);
     return stage != NULL && stage->is_active;
+}
+
+void duress_link_visit_toxics(const struct duress_link *link, duress_link_toxic_fn fn, void *context)
+{
+    for (int i = 0; i < DURESS_DIRECTION_COUNT; i++)
+        for (const struct stage *stage = link->pipes[i].first; stage != NULL; stage = stage->next)
+            if (!duress__stage_is_expired(stage, link->now_ns))
+                fn(context, &stage->toxic, stage->is_active);
 }

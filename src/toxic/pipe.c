@@ -26,8 +26,12 @@ void duress__pipe_deinit(struct pipe *pipe)
 
 void duress__pipe_start(struct pipe *pipe, uint64_t now_ns)
 {
-    for (struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
+    pipe->has_begun = true;
+    for (struct stage *stage = pipe->first; stage != NULL; stage = stage->next) {
+        stage->begun_ns = now_ns;
+        duress__stage_turn(stage, now_ns);
         duress__stage_restart(stage, now_ns);
+    }
 }
 
 static void pipe_drop_queue(struct pipe *pipe, struct chunk_queue *queue)
@@ -200,6 +204,7 @@ static void pipe_trip(struct pipe *pipe, struct stage *stage, enum mark_kind mar
 static bool stage_obey(struct pipe *pipe, struct stage *stage, struct stage_verdict verdict, uint64_t now_ns)
 {
     pipe->stats->bytes_corrupted += verdict.changed_bytes;
+    pipe->stats->segments_lost += verdict.lost_segments;
     switch (verdict.type) {
     case STAGE_WAIT:
         DURESS_ASSERT(verdict.at_ns > now_ns || verdict.at_ns == DURESS_TIME_NEVER);
@@ -232,7 +237,7 @@ static bool stage_run_chunks(struct pipe *pipe, struct stage *stage, uint64_t no
 {
     bool has_moved = false;
     const struct chunk_queue *output = stage_output(pipe, stage);
-    bool is_plain = !stage->is_active || stage->kind->chunk == NULL;
+    bool is_plain = !stage_acts(stage) || stage->kind->chunk == NULL;
     while (stage->queue.first != NULL) {
         struct chunk *head = stage->queue.first;
         if (output->count >= PIPE_QUEUE_CHUNKS_MAX && (is_plain || !stage->kind->swallows)) {
@@ -253,18 +258,40 @@ static bool stage_run_end(struct pipe *pipe, struct stage *stage, uint64_t now_n
     const struct stage_kind *kind = stage->kind;
     bool is_at_end = pipe->mark_place == MARK_AT_STAGE && pipe->mark_stage == stage;
     if (!is_at_end) {
-        if (stage->is_over || !stage->is_active || kind->idle == NULL)
+        if (stage->is_over || !stage_acts(stage) || kind->idle == NULL)
             return false;
         return stage_obey(pipe, stage, kind->idle(stage, now_ns), now_ns);
     }
     struct stage_verdict verdict = stage_pass(0);
-    if (stage->is_active && kind->end != NULL)
+    if (stage_acts(stage) && kind->end != NULL)
         verdict = kind->end(stage, now_ns);
     if (verdict.type != STAGE_PASS)
         return stage_obey(pipe, stage, verdict, now_ns);
     stage->is_over = true;
     mark_move(pipe, stage->next);
     return true;
+}
+
+/* |stage| leaves the chain, or stops acting: where it may have made a hole, the stream ends. */
+static void pipe_farewell(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
+{
+    bool has_farewell = stage->kind->farewell != NULL && !pipe->is_dead;
+    enum mark_kind mark = has_farewell ? stage->kind->farewell(stage) : MARK_NONE;
+    if (mark != MARK_NONE)
+        pipe_trip(pipe, stage, mark, now_ns);
+}
+
+/* The schedule or the time to live of |stage| had a turn. Off is as removed, on is as added, but for what it counts. */
+static void pipe_stage_turn(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
+{
+    bool did_act = stage_acts(stage);
+    duress__stage_turn(stage, now_ns);
+    if (did_act == stage_acts(stage))
+        return;
+    if (did_act)
+        pipe_farewell(pipe, stage, now_ns);
+    else
+        duress__stage_restart(stage, now_ns);
 }
 
 static bool stage_run(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
@@ -276,10 +303,19 @@ static bool stage_run(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
     return has_moved;
 }
 
+/* When |stage| wants the pipe to be run again. */
+static uint64_t stage_next_ns(const struct stage *stage)
+{
+    return stage->is_over ? stage->wake_ns : duress_time_min(stage->wake_ns, stage->turn_ns);
+}
+
 void duress__pipe_run(struct pipe *pipe, uint64_t now_ns)
 {
     if (pipe->is_dead || pipe->first == NULL)
         return;
+    for (struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
+        if (now_ns >= stage->turn_ns && !stage->is_over)
+            pipe_stage_turn(pipe, stage, now_ns);
     bool has_moved;
     do {
         has_moved = false;
@@ -289,7 +325,7 @@ void duress__pipe_run(struct pipe *pipe, uint64_t now_ns)
     } while (has_moved && pipe->is_blocked); /* A stage that had no room may have it now. */
     pipe->next_ns = DURESS_TIME_NEVER;
     for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
-        pipe->next_ns = duress_time_min(pipe->next_ns, stage->wake_ns);
+        pipe->next_ns = duress_time_min(pipe->next_ns, stage_next_ns(stage));
 }
 
 /* ---- the chain ---- */
@@ -301,6 +337,9 @@ void duress__pipe_stage_append(struct pipe *pipe, struct stage *stage, uint64_t 
         place = &(*place)->next;
     *place = stage;
     stage->is_over = pipe->is_dead || pipe->mark_place == MARK_OUT;
+    stage->begun_ns = now_ns;
+    duress__stage_turn(stage, now_ns);
+    duress__stage_restart(stage, now_ns);
     struct chunk *chunk;
     while ((chunk = duress__chunk_queue_take(&pipe->exit)) != NULL) {
         chunk->entered_ns = now_ns;
@@ -314,20 +353,18 @@ void duress__pipe_stage_update(struct pipe *pipe, struct stage *stage, const str
                                uint64_t now_ns)
 {
     const struct stage_kind *kind = stage->kind;
-    bool is_in_hand = stage->is_active && stage->queue.first != NULL && kind->is_chunk_in_hand != NULL &&
+    bool is_in_hand = stage_acts(stage) && stage->queue.first != NULL && kind->is_chunk_in_hand != NULL &&
                       kind->is_chunk_in_hand(stage);
     if (is_in_hand)
         pipe_pass(pipe, stage, stage->queue.first->length, now_ns);
     duress__stage_configure(stage, toxic);
+    duress__stage_turn(stage, now_ns);
     duress__stage_restart(stage, now_ns);
 }
 
 void duress__pipe_stage_remove(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
 {
-    bool has_farewell = stage->kind->farewell != NULL && !pipe->is_dead;
-    enum mark_kind mark = has_farewell ? stage->kind->farewell(stage) : MARK_NONE;
-    if (mark != MARK_NONE)
-        pipe_trip(pipe, stage, mark, now_ns);
+    pipe_farewell(pipe, stage, now_ns);
     pipe_hand_on_all(pipe, stage, now_ns);
     if (pipe->mark_place == MARK_AT_STAGE && pipe->mark_stage == stage)
         mark_move(pipe, stage->next);
@@ -383,7 +420,7 @@ void duress__pipe_check(const struct pipe *pipe)
     for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next) {
         queue_check(&stage->queue);
         held_bytes += stage->queue.bytes;
-        next_ns = duress_time_min(next_ns, stage->wake_ns);
+        next_ns = duress_time_min(next_ns, stage_next_ns(stage));
         if (stage == pipe->mark_stage)
             is_mark_seen = true;
         else if (!is_mark_seen)
@@ -394,7 +431,7 @@ void duress__pipe_check(const struct pipe *pipe)
     DURESS_ASSERT(pipe->mark_place != MARK_OUT || held_bytes == 0);
     DURESS_ASSERT(held_bytes == pipe->held_bytes);
     DURESS_ASSERT(held_bytes <= pipe->bytes_max);
-    DURESS_ASSERT(pipe->next_ns == next_ns);
+    DURESS_ASSERT(pipe->next_ns == (pipe->has_begun ? next_ns : DURESS_TIME_NEVER));
     const struct duress_link_direction_stats *stats = pipe->stats;
     DURESS_ASSERT(stats->bytes_in == stats->bytes_out + stats->bytes_dropped + held_bytes);
 }

@@ -40,6 +40,7 @@ struct pipe {
     enum mark_kind mark;
     enum mark_place mark_place;
     struct stage *mark_stage;
+    bool has_begun;  /* duress__pipe_start() was called; before, no stage is asked anything */
     bool is_dead;    /* its sink is gone: it holds nothing, and takes nothing */
     bool is_blocked; /* a stage waits for room behind it */
     bool has_tripped;

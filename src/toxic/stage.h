@@ -46,7 +46,14 @@ struct stage_verdict {
     enum mark_kind mark;
     size_t bytes;
     size_t changed_bytes; /* of the chunk, by the toxic: for the figures */
+    size_t lost_segments; /* transmissions that the toxic drew as lost: likewise */
     uint64_t at_ns;
+};
+
+/* What a toxic does to a connection that is about to be dialed. */
+struct stage_opening {
+    bool is_refused;   /* no dial, and an RST to the client */
+    uint64_t delay_ns; /* before the dial */
 };
 
 struct stage {
@@ -54,10 +61,14 @@ struct stage {
     struct stage *next;        /* towards the receiver; NULL: the exit */
     struct duress_toxic toxic; /* the settings as they are now */
     struct duress_prng prng;   /* this toxic's chance on this connection */
-    bool is_active;            /* what the draw of toxicity said; a stage that is not active passes everything */
+    uint32_t draw_ppm;         /* its draw on this connection, once and for all: it acts where toxicity is above */
+    bool is_active;            /* what the draw said */
+    bool is_on;                /* its schedule lets it act now, and its time to live is not over */
     bool is_over;              /* the end of the stream has passed it: it does not act any more */
     struct chunk_queue queue;  /* what waits for it */
+    uint64_t begun_ns;         /* the connection was there, or the toxic was added */
     uint64_t wake_ns;          /* when it wants to be asked again */
+    uint64_t turn_ns;          /* when its schedule or its time to live turns it on or off */
     _Alignas(max_align_t) unsigned char state[]; /* the kind's own, zeroed at first */
 };
 
@@ -78,7 +89,15 @@ struct stage_kind {
     bool (*is_chunk_in_hand)(const struct stage *stage);
     /* How the connection must end where the toxic is removed now; MARK_NONE: it goes on. NULL: it goes on. */
     enum mark_kind (*farewell)(const struct stage *stage);
+    /* What becomes of connection |number| (of its proxy, from 1; 0: unknown) before it is dialed. NULL: nothing. */
+    struct stage_opening (*opening)(const struct stage *stage, uint64_t number);
 };
+
+/* A stage that does not act passes everything. */
+static inline bool stage_acts(const struct stage *stage)
+{
+    return stage->is_active && stage->is_on;
+}
 
 static inline void *stage_state(struct stage *stage)
 {
@@ -122,9 +141,16 @@ extern const struct stage_kind duress__limit_data_kind;
 extern const struct stage_kind duress__blackhole_kind;
 extern const struct stage_kind duress__corrupt_kind;
 extern const struct stage_kind duress__cut_kind;
+extern const struct stage_kind duress__packet_loss_kind;
+extern const struct stage_kind duress__limit_time_kind;
+extern const struct stage_kind duress__unplug_kind;
+extern const struct stage_kind duress__slow_open_kind;
+extern const struct stage_kind duress__refuse_kind;
+extern const struct stage_kind duress__fail_first_kind;
+extern const struct stage_kind duress__shared_bandwidth_kind;
 
-/* Makes the stage of |toxic| (copied, valid) on the connection whose chance is |link_seed|, and draws whether it acts.
- * NULL where memory is short. Free with duress__stage_free(). */
+/* Makes the stage of |toxic| (copied, valid; a pool is retained) on the connection whose chance is |link_seed|, and
+ * draws whether it acts. NULL where memory is short. Free with duress__stage_free(). */
 struct stage *duress__stage_new(const struct duress_allocator *allocator, const struct duress_toxic *toxic,
                                 uint64_t link_seed);
 
@@ -134,7 +160,13 @@ void duress__stage_free(const struct duress_allocator *allocator, struct stage *
 /* Begins to act at |now_ns|, or anew after a change of settings. */
 void duress__stage_restart(struct stage *stage, uint64_t now_ns);
 
-/* Takes new settings. Draws again only where toxicity_ppm changed. */
+/* Turns it on or off as its schedule and its time to live have it at |now_ns|, and finds the next turn. */
+void duress__stage_turn(struct stage *stage, uint64_t now_ns);
+
+/* Its time to live is over at |now_ns|. */
+bool duress__stage_is_expired(const struct stage *stage, uint64_t now_ns);
+
+/* Takes new settings; the draw and the pool stay. */
 void duress__stage_configure(struct stage *stage, const struct duress_toxic *toxic);
 
 /* Bytes go through it at once and unchanged. */

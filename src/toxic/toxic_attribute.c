@@ -59,6 +59,86 @@ static const struct duress_toxic_attribute cut_attributes[] = {
     {.name = "fin", .unit = "", .summary = "1 ends with a FIN, 0 with an RST", BOUNDED(as.cut.how, 1, 0, 1)},
 };
 
+#define CHANCE(member) .unit = "ppm", BOUNDED(member, 1, 0, DURESS_PPM)
+#define DURATION(member) .unit = "ms", BOUNDED(member, DURESS_MS, 0, INT64_MAX / (int64_t)DURESS_MS)
+
+static const struct duress_toxic_attribute packet_loss_attributes[] = {
+    {.name = "loss_ppm",
+     .summary = "chance of a segment to be lost",
+     CHANCE(as.packet_loss.loss_ppm),
+     .fraction_name = "loss_rate",
+     .value_default = 100000},
+    {.name = "correlation_ppm",
+     .summary = "added to it after a loss",
+     CHANCE(as.packet_loss.correlation_ppm),
+     .fraction_name = "correlation"},
+    {.name = "good_to_bad_ppm", .summary = "chance to become bad", CHANCE(as.packet_loss.good_to_bad_ppm)},
+    {.name = "bad_to_good_ppm", .summary = "chance to become good", CHANCE(as.packet_loss.bad_to_good_ppm)},
+    {.name = "bad_loss_ppm", .summary = "chance of loss while bad", CHANCE(as.packet_loss.bad_loss_ppm)},
+    {.name = "rto",
+     .summary = "first retransmission timeout",
+     DURATION(as.packet_loss.rto_ns),
+     .value_default = DURESS_PACKET_LOSS_RTO_NS_DEFAULT / DURESS_MS},
+    {.name = "segment_size",
+     .unit = "bytes",
+     .summary = "of a segment, at the most",
+     BOUNDED(as.packet_loss.segment_bytes_max, 1, 1, UINT32_MAX),
+     .value_default = DURESS_PACKET_LOSS_SEGMENT_BYTES_DEFAULT},
+};
+static const struct duress_toxic_attribute limit_time_attributes[] = {
+    {.name = "time", .summary = "0 closes at once", DURATION(as.limit_time.time_ns)},
+};
+static const struct duress_toxic_attribute unplug_attributes[] = {
+    {.name = "after", .summary = "how long it works", DURATION(as.unplug.after_ns)},
+};
+static const struct duress_toxic_attribute slow_open_attributes[] = {
+    {.name = "delay", .summary = "before the dial", DURATION(as.slow_open.delay_ns)},
+};
+static const struct duress_toxic_attribute fail_first_attributes[] = {
+    {.name = "connections",
+     .unit = "",
+     .summary = "how many fail",
+     BOUNDED(as.fail_first.connections, 1, 0, INT64_MAX),
+     .value_default = 1},
+};
+static const struct duress_toxic_attribute shared_bandwidth_attributes[] = {
+    {.name = "rate",
+     .unit = "KB/s",
+     .summary = "of all together; 0 stalls",
+     BOUNDED(as.shared_bandwidth.rate_bytes_per_s, 1000, 0, INT64_MAX / 1000)},
+};
+static const struct duress_toxic_attribute latency_normal_attributes[] = {
+    {.name = "latency", .summary = "the mean", DURATION(as.latency_normal.latency_ns)},
+    {.name = "deviation", .summary = "the standard deviation", DURATION(as.latency_normal.deviation_ns)},
+};
+static const struct duress_toxic_attribute latency_pareto_attributes[] = {
+    {.name = "latency", .summary = "the least", DURATION(as.latency_pareto.latency_ns)},
+    {.name = "shape_hundredths",
+     .unit = "",
+     .summary = "the shape times 100; less is heavier",
+     BOUNDED(as.latency_pareto.shape_hundredths, 1, 1, UINT32_MAX),
+     .value_default = 200},
+    {.name = "limit", .summary = "the greatest; 0: no limit", DURATION(as.latency_pareto.limit_ns)},
+};
+
+#define QUANTILE(index)                                                                                                \
+    .unit = "us", BOUNDED(as.latency_quantiles.quantiles_ns[index], DURESS_US, 0, INT64_MAX / (int64_t)DURESS_US)
+
+static const struct duress_toxic_attribute latency_quantiles_attributes[] = {
+    {.name = "p0_us", .summary = "the least delay", QUANTILE(0)},
+    {.name = "p50_us", .summary = "the median", QUANTILE(1)},
+    {.name = "p90_us", .summary = "90 % are below", QUANTILE(2)},
+    {.name = "p99_us", .summary = "99 % are below", QUANTILE(3)},
+    {.name = "p999_us", .summary = "99.9 % are below", QUANTILE(4)},
+    {.name = "p100_us", .summary = "the greatest", QUANTILE(5)},
+};
+
+static const struct duress_toxic_attribute common_attributes[] = {
+    {.name = "ttl", .summary = "removes itself so much later; 0: stays", DURATION(ttl_ns)},
+    {.name = "period", .summary = "of an on/off schedule; 0: always on", DURATION(period_ns)},
+    {.name = "on", .summary = "how long it acts in each period", DURATION(on_ns)},
+};
+
 #define ATTRIBUTES(table) .attributes = (table), .attribute_count = sizeof(table) / sizeof(table)[0]
 
 static const struct {
@@ -78,6 +158,16 @@ static const struct {
     [DURESS_TOXIC_BLACKHOLE] = {"drops data and ends, closes nothing"},
     [DURESS_TOXIC_CORRUPT] = {"flips bits", ATTRIBUTES(corrupt_attributes)},
     [DURESS_TOXIC_CUT] = {"resets after some data", ATTRIBUTES(cut_attributes)},
+    [DURESS_TOXIC_PACKET_LOSS] = {"loses segments, which are sent again", ATTRIBUTES(packet_loss_attributes)},
+    [DURESS_TOXIC_LIMIT_TIME] = {"closes after some time", ATTRIBUTES(limit_time_attributes)},
+    [DURESS_TOXIC_UNPLUG] = {"holds everything after some time", ATTRIBUTES(unplug_attributes)},
+    [DURESS_TOXIC_SLOW_OPEN] = {"delays the connect", ATTRIBUTES(slow_open_attributes)},
+    [DURESS_TOXIC_REFUSE] = {"resets in place of a connect"},
+    [DURESS_TOXIC_FAIL_FIRST] = {"refuses the first connections", ATTRIBUTES(fail_first_attributes)},
+    [DURESS_TOXIC_SHARED_BANDWIDTH] = {"limits the rate of all", ATTRIBUTES(shared_bandwidth_attributes)},
+    [DURESS_TOXIC_LATENCY_NORMAL] = {"delays, normally distributed", ATTRIBUTES(latency_normal_attributes)},
+    [DURESS_TOXIC_LATENCY_PARETO] = {"delays, Pareto distributed", ATTRIBUTES(latency_pareto_attributes)},
+    [DURESS_TOXIC_LATENCY_QUANTILES] = {"delays, as measured", ATTRIBUTES(latency_quantiles_attributes)},
 };
 
 /* ---- the table ---- */
@@ -91,6 +181,12 @@ const struct duress_toxic_attribute *duress_toxic_type_attributes(enum duress_to
 {
     *count = type_exists(type) ? types[type].attribute_count : 0;
     return type_exists(type) ? types[type].attributes : NULL;
+}
+
+const struct duress_toxic_attribute *duress_toxic_common_attributes(size_t *count)
+{
+    *count = sizeof common_attributes / sizeof common_attributes[0];
+    return common_attributes;
 }
 
 const char *duress_toxic_type_summary(enum duress_toxic_type type)

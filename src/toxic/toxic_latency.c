@@ -3,7 +3,9 @@
  * latency: each chunk leaves its delay (latency ± jitter) after its stamp. The delay counts from the arrival and not
  * from the handling, so pipelined chunks overlap and throughput is kept. Order is kept: a late chunk holds those behind
  * it. A chunk that waited here is stamped later by just that wait, so two latency toxics add up, while time lost in
- * another toxic before counts against the delay. */
+ * another toxic before counts against the delay. Its cousins (latency_normal, latency_pareto, latency_quantiles) differ
+ * in where the delay comes from, and in nothing else. */
+#include "distribution.h"
 #include "stage.h"
 
 struct latency_state {
@@ -19,7 +21,7 @@ static void latency_restart(struct stage *stage, uint64_t now_ns)
 }
 
 /* latency + uniform in [-jitter, jitter); a negative sum means no wait. */
-static uint64_t latency_draw_ns(struct stage *stage)
+static uint64_t uniform_draw_ns(struct stage *stage)
 {
     uint64_t latency_ns = stage->toxic.as.latency.latency_ns;
     uint64_t jitter_ns = duress_time_min(stage->toxic.as.latency.jitter_ns, UINT64_MAX / 2);
@@ -27,6 +29,23 @@ static uint64_t latency_draw_ns(struct stage *stage)
         return latency_ns;
     uint64_t highest_ns = duress_time_add(latency_ns, duress_prng_below(&stage->prng, 2 * jitter_ns));
     return highest_ns > jitter_ns ? highest_ns - jitter_ns : 0;
+}
+
+static uint64_t latency_draw_ns(struct stage *stage)
+{
+    const struct duress_toxic *toxic = &stage->toxic;
+    switch (toxic->type) {
+    case DURESS_TOXIC_LATENCY_NORMAL:
+        return duress__draw_normal_ns(&stage->prng, toxic->as.latency_normal.latency_ns,
+                                      toxic->as.latency_normal.deviation_ns);
+    case DURESS_TOXIC_LATENCY_PARETO:
+        return duress__draw_pareto_ns(&stage->prng, toxic->as.latency_pareto.latency_ns,
+                                      toxic->as.latency_pareto.shape_hundredths, toxic->as.latency_pareto.limit_ns);
+    case DURESS_TOXIC_LATENCY_QUANTILES:
+        return duress__draw_quantiles_ns(&stage->prng, toxic->as.latency_quantiles.quantiles_ns);
+    default:
+        return uniform_draw_ns(stage);
+    }
 }
 
 static struct stage_verdict latency_chunk(struct stage *stage, struct chunk *chunk, uint64_t now_ns)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <duress/toxic/bandwidth_pool.h>
 #include <duress/toxic/toxic_list_private.h>
 
 #define CAPACITY_MIN 4
@@ -8,10 +9,35 @@ void duress__toxic_list_init(struct duress_toxic_list *list, const struct duress
     *list = (struct duress_toxic_list){.allocator = allocator};
 }
 
+/* A toxic goes: what the list held for it does, too. */
+static void toxic_drop(const struct duress_toxic *toxic)
+{
+    if (toxic->type == DURESS_TOXIC_SHARED_BANDWIDTH)
+        duress_bandwidth_pool_release(toxic->as.shared_bandwidth.pool);
+}
+
 void duress__toxic_list_deinit(struct duress_toxic_list *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        toxic_drop(&list->toxics[i]);
     duress_release(list->allocator, list->toxics);
     duress__toxic_list_init(list, list->allocator);
+}
+
+/* The others keep their order. */
+static void toxic_take_out(struct duress_toxic_list *list, size_t index)
+{
+    toxic_drop(&list->toxics[index]);
+    list->count--;
+    for (size_t i = index; i < list->count; i++)
+        list->toxics[i] = list->toxics[i + 1];
+}
+
+void duress__toxic_list_expire(struct duress_toxic_list *list, uint64_t now_ns)
+{
+    for (size_t i = list->count; i > 0; i--)
+        if (now_ns >= duress_toxic_expires_ns(&list->toxics[i - 1]))
+            toxic_take_out(list, i - 1);
 }
 
 /* Where the toxic |id| stands; list->count where there is none. */
@@ -44,50 +70,83 @@ static int list_reserve(struct duress_toxic_list *list)
     return DURESS_OK;
 }
 
+static int no_memory(struct duress_failure *why)
+{
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
+    return DURESS_E_NO_MEMORY;
+}
+
+/* What the list holds for a toxic that comes. */
+static int toxic_provide(const struct duress_toxic_list *list, struct duress_toxic *toxic)
+{
+    if (toxic->type != DURESS_TOXIC_SHARED_BANDWIDTH)
+        return DURESS_OK;
+    struct duress_bandwidth_pool **pool = &toxic->as.shared_bandwidth.pool;
+    if (*pool == NULL)
+        *pool = duress_bandwidth_pool_new(list->allocator);
+    else
+        duress_bandwidth_pool_retain(*pool);
+    return *pool != NULL ? DURESS_OK : DURESS_E_NO_MEMORY;
+}
+
 int duress__toxic_list_add(struct duress_toxic_list *list, const struct duress_toxic *toxic,
-                           struct duress_link_change *change, struct duress_failure *why)
+                           struct duress_toxic_moment moment, struct duress_link_change *change,
+                           struct duress_failure *why)
 {
     int error = duress_toxic_check(toxic, why);
     if (error != DURESS_OK)
         return error;
+    duress__toxic_list_expire(list, moment.now_ns);
     if (toxic_index(list, toxic->id) < list->count)
         return toxic_refuse(why, toxic->id, "an id that no other toxic has is allowed");
-    error = list_reserve(list);
-    if (error != DURESS_OK) {
-        if (why != NULL)
-            duress_failure_set(why, DURESS_E_NO_MEMORY, DURESS_ORIGIN_CALLER, NULL);
-        return error;
-    }
-    list->toxics[list->count++] = *toxic;
-    *change = (struct duress_link_change){.type = DURESS_LINK_CHANGE_ADD, .toxic = *toxic};
+    if (list_reserve(list) != DURESS_OK)
+        return no_memory(why);
+    struct duress_toxic added = *toxic;
+    added.since_ns = moment.now_ns;
+    if (added.type == DURESS_TOXIC_FAIL_FIRST)
+        added.as.fail_first.after_connection = moment.connections;
+    if (toxic_provide(list, &added) != DURESS_OK)
+        return no_memory(why);
+    list->toxics[list->count++] = added;
+    *change = (struct duress_link_change){.type = DURESS_LINK_CHANGE_ADD, .toxic = added};
     return DURESS_OK;
 }
 
 int duress__toxic_list_update(struct duress_toxic_list *list, const struct duress_toxic *toxic,
-                              struct duress_link_change *change, struct duress_failure *why)
+                              struct duress_toxic_moment moment, struct duress_link_change *change,
+                              struct duress_failure *why)
 {
     int error = duress_toxic_check(toxic, why);
     if (error != DURESS_OK)
         return error;
+    duress__toxic_list_expire(list, moment.now_ns);
     size_t index = toxic_index(list, toxic->id);
     if (index == list->count)
         return toxic_refuse(why, toxic->id, "the id of a toxic that was added is allowed");
-    if (toxic->type != list->toxics[index].type)
+    const struct duress_toxic *old = &list->toxics[index];
+    if (toxic->type != old->type)
         return toxic_refuse(why, toxic->id, "and its type cannot change");
-    *change = (struct duress_link_change){.type = DURESS_LINK_CHANGE_UPDATE, .toxic = *toxic};
-    change->toxic.direction = list->toxics[index].direction;
-    list->toxics[index] = change->toxic;
+    struct duress_toxic updated = *toxic;
+    updated.direction = old->direction;
+    updated.since_ns = moment.now_ns;
+    if (updated.type == DURESS_TOXIC_FAIL_FIRST)
+        updated.as.fail_first.after_connection = old->as.fail_first.after_connection;
+    if (updated.type == DURESS_TOXIC_SHARED_BANDWIDTH)
+        updated.as.shared_bandwidth.pool = old->as.shared_bandwidth.pool;
+    list->toxics[index] = updated;
+    *change = (struct duress_link_change){.type = DURESS_LINK_CHANGE_UPDATE, .toxic = updated};
     return DURESS_OK;
 }
 
-int duress__toxic_list_remove(struct duress_toxic_list *list, uint64_t id, struct duress_link_change *change)
+int duress__toxic_list_remove(struct duress_toxic_list *list, uint64_t id, uint64_t now_ns,
+                              struct duress_link_change *change)
 {
+    duress__toxic_list_expire(list, now_ns);
     size_t index = toxic_index(list, id);
     if (index == list->count)
         return DURESS_E_INVALID;
-    list->count--;
-    for (size_t i = index; i < list->count; i++)
-        list->toxics[i] = list->toxics[i + 1];
+    toxic_take_out(list, index);
     *change = (struct duress_link_change){.type = DURESS_LINK_CHANGE_REMOVE, .toxic = {.id = id}};
     return DURESS_OK;
 }

@@ -197,6 +197,14 @@ void duress_sim_relay_silence(struct duress_sim_relay *relay, bool silent)
 
 /* --- toxics --- */
 
+static struct duress_toxic_moment relay_moment(const struct duress_sim_relay *relay)
+{
+    return (struct duress_toxic_moment){
+        .now_ns = relay->host->sim->now_ns,
+        .connections = relay->counts.accepted,
+    };
+}
+
 /* Notes that the list changed, and makes the change to the open links. */
 static void toxics_changed(struct duress_sim_relay *relay, const struct duress_link_change *change)
 {
@@ -208,7 +216,7 @@ int duress_sim_relay_toxic_add(struct duress_sim_relay *relay, const struct dure
                                struct duress_failure *why)
 {
     struct duress_link_change change;
-    int error = duress__toxic_list_add(&relay->toxics, toxic, &change, why);
+    int error = duress__toxic_list_add(&relay->toxics, toxic, relay_moment(relay), &change, why);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
     return error;
@@ -218,7 +226,7 @@ int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct d
                                   struct duress_failure *why)
 {
     struct duress_link_change change;
-    int error = duress__toxic_list_update(&relay->toxics, toxic, &change, why);
+    int error = duress__toxic_list_update(&relay->toxics, toxic, relay_moment(relay), &change, why);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
     return error;
@@ -227,7 +235,7 @@ int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct d
 int duress_sim_relay_toxic_remove(struct duress_sim_relay *relay, uint64_t id)
 {
     struct duress_link_change change;
-    int error = duress__toxic_list_remove(&relay->toxics, id, &change);
+    int error = duress__toxic_list_remove(&relay->toxics, id, relay->host->sim->now_ns, &change);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
     return error;

@@ -18,10 +18,10 @@ struct relay_side {
     struct relay_connection *connection;
     enum duress_side name;
     struct duress_stream *stream; /* NULL once it is closed */
-    bool is_dialing;
-    bool is_blocked; /* takes no bytes until it says WRITABLE */
-    bool is_ended;   /* FIN was read */
-    bool is_dead;    /* the link was told of its reset; waits for the link's CLOSE */
+    bool is_dialing;              /* of the server's side only; it begins when the link says so */
+    bool is_blocked;              /* takes no bytes until it says WRITABLE */
+    bool is_ended;                /* FIN was read */
+    bool is_dead;                 /* the link was told of its reset; waits for the link's CLOSE */
 };
 
 struct relay_connection {
@@ -31,7 +31,8 @@ struct relay_connection {
     struct duress_link *link;
     struct duress_link_history_entry *entry;
     struct duress_timer timer;
-    uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER once the dial has ended */
+    bool has_dialed;
+    uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER before the dial, and once it has ended */
     bool is_abrupt;            /* resets do not wait for bytes that were not sent yet */
     struct relay_side sides[DURESS_SIDE_COUNT];
 };

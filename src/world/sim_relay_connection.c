@@ -61,10 +61,14 @@ static void dial_end(struct relay_connection *connection, int error)
     duress_link_dialed(connection->link, error, now_of(connection));
 }
 
-static void dial(struct relay_connection *connection)
+/* Dials as soon as the link says so. */
+static void dial_begin(struct relay_connection *connection)
 {
     struct relay_side *server = &connection->sides[DURESS_SIDE_SERVER];
-    server->is_dialing = true;
+    if (connection->has_dialed || !duress_link_wants_dial(connection->link))
+        return;
+    connection->has_dialed = true;
+    connection->dial_deadline_ns = duress_time_add(now_of(connection), RELAY_DIAL_LIMIT_NS);
     int error =
         duress_world_connect(world_of(connection), &connection->relay->upstream, side_event, server, &server->stream);
     if (error != DURESS_OK)
@@ -165,6 +169,7 @@ static void side_want(const struct relay_side *side)
 
 void duress__sim_relay_pump(struct relay_connection *connection)
 {
+    dial_begin(connection);
     link_outputs(connection);
     if (duress_link_is_done(connection->link)) {
         duress__sim_relay_connection_free(connection);
@@ -254,7 +259,8 @@ static struct relay_connection *connection_new(struct duress_sim_relay *relay)
         return NULL;
     connection->relay = relay;
     connection->next = relay->connections;
-    connection->dial_deadline_ns = duress_time_add(sim->now_ns, RELAY_DIAL_LIMIT_NS);
+    connection->dial_deadline_ns = DURESS_TIME_NEVER;
+    connection->sides[DURESS_SIDE_SERVER].is_dialing = true;
     for (unsigned i = 0; i < DURESS_SIDE_COUNT; i++) {
         connection->sides[i].connection = connection;
         connection->sides[i].name = (enum duress_side)i;
@@ -273,6 +279,7 @@ static int link_begin(struct relay_connection *connection)
     struct duress_link_options options = {
         .allocator = &relay->host->sim->pool.allocator,
         .seed = duress_prng_mix(relay->seed, number),
+        .connection_number = number,
         .toxics = relay->toxics.toxics,
         .toxic_count = relay->toxics.count,
     };
@@ -298,6 +305,5 @@ void duress__sim_relay_connect(struct duress_sim_relay *relay, struct duress_str
     struct relay_side *client = &connection->sides[DURESS_SIDE_CLIENT];
     client->stream = stream;
     duress_stream_handle(stream, side_event, client);
-    dial(connection);
     duress__sim_relay_pump(connection);
 }

@@ -87,6 +87,7 @@ static void digest_add_queue(uint64_t *digest, const struct chunk_queue *queue)
 uint64_t rig_link_digest(const struct duress_link *link)
 {
     uint64_t digest = link->state;
+    digest_add(&digest, link->opening_next_ns);
     uint64_t words[sizeof link->stats / sizeof(uint64_t)]; /* padding too, which the link zeroed once */
     memcpy(words, &link->stats, sizeof words);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -99,6 +100,7 @@ uint64_t rig_link_digest(const struct duress_link *link)
         for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next) {
             digest_add(&digest, pipe->mark_stage == stage);
             digest_add(&digest, stage->wake_ns);
+            digest_add(&digest, stage->turn_ns);
             digest_add(&digest, stage->prng.state[0]);
             digest_add_queue(&digest, &stage->queue);
         }
@@ -199,6 +201,14 @@ void rig_open(struct rig *rig, const struct duress_toxic *toxics, size_t toxic_c
     struct duress_link_options options = {.seed = 7, .toxics = toxics, .toxic_count = toxic_count};
     rig_open_dialing(rig, &options);
     duress_link_dialed(rig->link, DURESS_OK, 0);
+    rig_outputs(rig);
+}
+
+void rig_dial(struct rig *rig)
+{
+    assert_true(duress_link_wants_dial(rig->link));
+    duress_link_dialed(rig->link, DURESS_OK, rig->now_ns);
+    assert_false(duress_link_wants_dial(rig->link));
     rig_outputs(rig);
 }
 
@@ -370,5 +380,40 @@ struct duress_toxic toxic_cut(uint64_t id, uint64_t after_bytes, enum duress_cut
     struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_CUT);
     toxic.as.cut.after_bytes = after_bytes;
     toxic.as.cut.how = how;
+    return toxic;
+}
+
+struct duress_toxic toxic_limit_time(uint64_t id, uint64_t time_ms)
+{
+    struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_LIMIT_TIME);
+    toxic.as.limit_time.time_ns = time_ms * DURESS_MS;
+    return toxic;
+}
+
+struct duress_toxic toxic_unplug(uint64_t id, uint64_t after_ms)
+{
+    struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_UNPLUG);
+    toxic.as.unplug.after_ns = after_ms * DURESS_MS;
+    return toxic;
+}
+
+struct duress_toxic toxic_slow_open(uint64_t id, uint64_t delay_ms)
+{
+    struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_SLOW_OPEN);
+    toxic.as.slow_open.delay_ns = delay_ms * DURESS_MS;
+    return toxic;
+}
+
+struct duress_toxic toxic_fail_first(uint64_t id, uint64_t connections)
+{
+    struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_FAIL_FIRST);
+    toxic.as.fail_first.connections = connections;
+    return toxic;
+}
+
+struct duress_toxic toxic_shared_bandwidth(uint64_t id, uint64_t rate_bytes_per_s)
+{
+    struct duress_toxic toxic = toxic_of(id, DURESS_TOXIC_SHARED_BANDWIDTH);
+    toxic.as.shared_bandwidth.rate_bytes_per_s = rate_bytes_per_s;
     return toxic;
 }

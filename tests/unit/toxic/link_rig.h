@@ -72,6 +72,9 @@ void rig_open(struct rig *rig, const struct duress_toxic *toxics, size_t toxic_c
 void rig_open_dialing(struct rig *rig, const struct duress_link_options *options);
 void rig_close(struct rig *rig);
 
+/* The link wants the dial now, and it succeeds. */
+void rig_dial(struct rig *rig);
+
 /* Pushes |bytes| of the pattern now (as many chunks as it takes) and takes the outputs. */
 void rig_push(struct rig *rig, enum duress_direction direction, size_t bytes);
 void rig_end(struct rig *rig, enum duress_direction direction);
@@ -104,6 +107,11 @@ struct duress_toxic toxic_reset_peer(uint64_t id, uint64_t timeout_ms);
 struct duress_toxic toxic_slicer(uint64_t id, uint64_t average_bytes, uint64_t variation_bytes, uint64_t delay_us);
 struct duress_toxic toxic_limit_data(uint64_t id, uint64_t bytes_max);
 struct duress_toxic toxic_cut(uint64_t id, uint64_t after_bytes, enum duress_cut_how how);
+struct duress_toxic toxic_limit_time(uint64_t id, uint64_t time_ms);
+struct duress_toxic toxic_unplug(uint64_t id, uint64_t after_ms);
+struct duress_toxic toxic_slow_open(uint64_t id, uint64_t delay_ms);
+struct duress_toxic toxic_fail_first(uint64_t id, uint64_t connections);
+struct duress_toxic toxic_shared_bandwidth(uint64_t id, uint64_t rate_bytes_per_s);
 
 /* A number that differs wherever anything in the link differs that a caller or a later instant could see. */
 uint64_t rig_link_digest(const struct duress_link *link);

@@ -271,7 +271,7 @@ static void new_refuses_bad_options_and_says_why(void **unused)
     toxics[1].id = 2;
     toxics[1].type = (enum duress_toxic_type)99;
     assert_int_equal(duress_link_new(&options, 0, &link, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "type is 99, allowed is 0 to 10");
+    assert_string_equal(why.detail, "type is 99, allowed is 0 to 20");
     options.toxics = NULL;
     assert_int_equal(duress_link_new(&options, 0, &link, NULL), DURESS_E_INVALID);
     assert_null(link);

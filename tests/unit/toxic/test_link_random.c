@@ -41,8 +41,78 @@ static uint64_t draw_ns(struct program *program)
     }
 }
 
+/* A time to live and a schedule, now and then. */
+static void window_draw(struct program *program, struct duress_toxic *toxic)
+{
+    toxic->since_ns = program->rig.now_ns;
+    toxic->ttl_ns = below(program, 6) == 0 ? draw_ns(program) : 0;
+    toxic->period_ns = below(program, 6) == 0 ? 10 * DURESS_MS + below(program, 300) * DURESS_MS : 0;
+    toxic->on_ns = toxic->period_ns > 0 ? 1 + below(program, toxic->period_ns) : 0;
+}
+
+static void chances_draw(struct program *program, struct duress_toxic *toxic)
+{
+    toxic->as.packet_loss.loss_ppm = (uint32_t)below(program, 300000);
+    toxic->as.packet_loss.correlation_ppm = (uint32_t)below(program, 300000);
+    toxic->as.packet_loss.good_to_bad_ppm = (uint32_t)below(program, 300000);
+    toxic->as.packet_loss.bad_to_good_ppm = (uint32_t)below(program, 300000);
+    toxic->as.packet_loss.bad_loss_ppm = (uint32_t)below(program, DURESS_PPM + 1);
+    toxic->as.packet_loss.segment_bytes_max = (uint32_t)below(program, 200);
+}
+
+/* Of the types that Toxiproxy does not have. */
+static void own_settings_draw(struct program *program, struct duress_toxic *toxic)
+{
+    uint64_t a = draw_ns(program);
+    uint64_t b = draw_ns(program);
+    switch (toxic->type) {
+    case DURESS_TOXIC_CUT:
+        toxic->as.cut.after_bytes = below(program, 5000);
+        toxic->as.cut.how = (enum duress_cut_how)below(program, 2);
+        break;
+    case DURESS_TOXIC_CORRUPT:
+        toxic->as.corrupt.rate_ppm = (uint32_t)below(program, 1000);
+        break;
+    case DURESS_TOXIC_PACKET_LOSS:
+        chances_draw(program, toxic);
+        toxic->as.packet_loss.rto_ns = a;
+        break;
+    case DURESS_TOXIC_LIMIT_TIME:
+        toxic->as.limit_time.time_ns = 10 * (a % DURESS_S);
+        break;
+    case DURESS_TOXIC_UNPLUG:
+        toxic->as.unplug.after_ns = a;
+        break;
+    case DURESS_TOXIC_SLOW_OPEN:
+        toxic->as.slow_open.delay_ns = a;
+        break;
+    case DURESS_TOXIC_FAIL_FIRST:
+        toxic->as.fail_first.connections = below(program, 3);
+        break;
+    case DURESS_TOXIC_SHARED_BANDWIDTH:
+        toxic->as.shared_bandwidth.rate_bytes_per_s = below(program, 5) == 0 ? a : below(program, 20) * 777;
+        break;
+    case DURESS_TOXIC_LATENCY_NORMAL:
+        toxic->as.latency_normal.latency_ns = a;
+        toxic->as.latency_normal.deviation_ns = b;
+        break;
+    case DURESS_TOXIC_LATENCY_PARETO:
+        toxic->as.latency_pareto.latency_ns = a;
+        toxic->as.latency_pareto.shape_hundredths = 1 + below(program, 400);
+        toxic->as.latency_pareto.limit_ns = b;
+        break;
+    case DURESS_TOXIC_LATENCY_QUANTILES:
+        toxic->as.latency_quantiles.quantiles_ns[0] = a / 2;
+        toxic->as.latency_quantiles.quantiles_ns[3] = a;
+        break;
+    default:
+        break;
+    }
+}
+
 static void settings_draw(struct program *program, struct duress_toxic *toxic)
 {
+    window_draw(program, toxic);
     toxic->toxicity_ppm = below(program, 4) == 0 ? (uint32_t)below(program, 1000001) : DURESS_PPM;
     uint64_t a = draw_ns(program);
     uint64_t b = draw_ns(program);
@@ -71,22 +141,20 @@ static void settings_draw(struct program *program, struct duress_toxic *toxic)
     case DURESS_TOXIC_LIMIT_DATA:
         toxic->as.limit_data.bytes_max = below(program, 5000);
         break;
-    case DURESS_TOXIC_CUT:
-        toxic->as.cut.after_bytes = below(program, 5000);
-        toxic->as.cut.how = (enum duress_cut_how)below(program, 2);
-        break;
-    case DURESS_TOXIC_CORRUPT:
-        toxic->as.corrupt.rate_ppm = (uint32_t)below(program, 1000);
-        break;
     default:
+        own_settings_draw(program, toxic);
         break;
     }
 }
 
 static void program_add(struct program *program)
 {
-    static const enum duress_toxic_type lossless[] = {DURESS_TOXIC_NOOP, DURESS_TOXIC_LATENCY, DURESS_TOXIC_BANDWIDTH,
-                                                      DURESS_TOXIC_SLOW_CLOSE, DURESS_TOXIC_SLICER};
+    static const enum duress_toxic_type lossless[] = {
+        DURESS_TOXIC_NOOP,           DURESS_TOXIC_LATENCY,        DURESS_TOXIC_BANDWIDTH,
+        DURESS_TOXIC_SLOW_CLOSE,     DURESS_TOXIC_SLICER,         DURESS_TOXIC_PACKET_LOSS,
+        DURESS_TOXIC_UNPLUG,         DURESS_TOXIC_SLOW_OPEN,      DURESS_TOXIC_SHARED_BANDWIDTH,
+        DURESS_TOXIC_LATENCY_NORMAL, DURESS_TOXIC_LATENCY_PARETO, DURESS_TOXIC_LATENCY_QUANTILES,
+    };
     if (program->toxic_count == PROGRAM_TOXICS_MAX)
         return;
     uint64_t type = below(program, DURESS_TOXIC_TYPE_COUNT);

@@ -42,12 +42,13 @@ static void draw_is_each_toxics_own(void **unused)
     assert_in_range(both_count, 2300, 2700);
 }
 
-/* The reference draws again with each update, and whenever the neighbour comes or goes. */
-static void draw_is_sticky_until_toxicity_changes(void **unused)
+/* The reference draws again with each update, and whenever the neighbour comes or goes. Here a connection has one draw
+ * for good, and toxicity is the mark that it stands below or not. */
+static void draw_is_made_once_and_toxicity_moves_the_mark(void **unused)
 {
     (void)unused;
-    unsigned changed_count = 0;
-    for (uint64_t seed = 0; seed < 200; seed++) {
+    unsigned hit_count[3] = {0};
+    for (uint64_t seed = 0; seed < 1000; seed++) {
         struct rig rig;
         struct duress_toxic toxic = toxic_latency(1, 100, 0);
         toxic.toxicity_ppm = 500000;
@@ -55,19 +56,32 @@ static void draw_is_sticky_until_toxicity_changes(void **unused)
         rig_open_dialing(&rig, &options);
         duress_link_dialed(rig.link, DURESS_OK, 0);
         bool was_active = duress_link_toxic_is_active(rig.link, 1);
+        hit_count[0] += was_active;
         for (uint64_t i = 0; i < 5; i++) {
             toxic.as.latency.latency_ns = i;
+            rig_push(&rig, DURESS_DOWNSTREAM, 1); /* what jitter and losses draw must not matter */
             rig_update(&rig, toxic);
             rig_add(&rig, toxic_of(2, DURESS_TOXIC_NOOP));
             rig_remove(&rig, 2);
             assert_int_equal(duress_link_toxic_is_active(rig.link, 1), was_active);
         }
-        toxic.toxicity_ppm = 500001;
+        toxic.toxicity_ppm = 750000;
         rig_update(&rig, toxic);
-        changed_count += duress_link_toxic_is_active(rig.link, 1) != was_active;
+        hit_count[1] += duress_link_toxic_is_active(rig.link, 1);
+        assert_true(duress_link_toxic_is_active(rig.link, 1) || !was_active);
+        toxic.toxicity_ppm = 250000;
+        rig_update(&rig, toxic);
+        hit_count[2] += duress_link_toxic_is_active(rig.link, 1);
+        assert_true(!duress_link_toxic_is_active(rig.link, 1) || was_active);
+        toxic.toxicity_ppm = 500000;
+        rig_remove(&rig, 1);
+        rig_add(&rig, toxic);
+        assert_int_equal(duress_link_toxic_is_active(rig.link, 1), was_active); /* as it was: the same seed and id */
         rig_close(&rig);
     }
-    assert_in_range(changed_count, 60, 140);
+    assert_in_range(hit_count[0], 430, 570);
+    assert_in_range(hit_count[1], 690, 810);
+    assert_in_range(hit_count[2], 190, 310);
 }
 
 static void toxicity_lowered_to_zero_lets_everything_go(void **unused)
@@ -192,11 +206,15 @@ static void toxics_with_hostile_values_neither_overflow_nor_hang(void **unused)
             struct duress_toxic toxic = toxic_of(UINT64_MAX, (enum duress_toxic_type)type);
             uint64_t fields[3] = {hostile[i % count], hostile[i / count % count], hostile[i / count / count]};
             if (type != DURESS_TOXIC_CORRUPT && type != DURESS_TOXIC_CUT)
-                memcpy(&toxic.as, fields, sizeof fields); /* All of them are of this shape. */
+                memcpy(&toxic.as, fields, sizeof fields); /* All of them begin with numbers. */
             else if (type == DURESS_TOXIC_CUT)
                 toxic.as.cut.after_bytes = fields[0];
             else
                 toxic.as.corrupt.offsets[toxic.as.corrupt.offset_count++] = fields[0];
+            if (type == DURESS_TOXIC_SHARED_BANDWIDTH)
+                toxic.as.shared_bandwidth.pool = NULL;
+            if (duress_toxic_check(&toxic, NULL) != DURESS_OK)
+                continue;
             rig_open(&rig, &toxic, 1);
             rig.is_hole_allowed[DURESS_DOWNSTREAM] = true;
             rig.is_change_allowed[DURESS_DOWNSTREAM] = type == DURESS_TOXIC_CORRUPT;
@@ -219,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draw_hits_its_share_of_connections),
         cmocka_unit_test(draw_is_each_toxics_own),
-        cmocka_unit_test(draw_is_sticky_until_toxicity_changes),
+        cmocka_unit_test(draw_is_made_once_and_toxicity_moves_the_mark),
         cmocka_unit_test(toxicity_lowered_to_zero_lets_everything_go),
         cmocka_unit_test(toxic_is_added_at_the_receivers_end),
         cmocka_unit_test(toxic_added_takes_what_was_not_written_yet),

@@ -8,6 +8,8 @@
 
 #include <duress/toxic/toxic_list_private.h>
 
+static const struct duress_toxic_moment moment = {.now_ns = 7 * DURESS_S, .connections = 42};
+
 static struct duress_toxic latency(uint64_t id, uint64_t latency_ns)
 {
     return (struct duress_toxic){
@@ -25,7 +27,7 @@ static void list_open(struct duress_toxic_list *list, uint64_t count)
     for (uint64_t id = 1; id <= count; id++) {
         struct duress_link_change change;
         struct duress_toxic toxic = latency(id, id * DURESS_MS);
-        assert_int_equal(duress__toxic_list_add(list, &toxic, &change, NULL), DURESS_OK);
+        assert_int_equal(duress__toxic_list_add(list, &toxic, moment, &change, NULL), DURESS_OK);
     }
 }
 
@@ -62,14 +64,14 @@ static void add_refuses_what_is_present_or_bad(void **state)
     (void)state;
     list_open(&list, 2);
     struct duress_toxic again = latency(2, 0);
-    assert_int_equal(duress__toxic_list_add(&list, &again, &change, &why), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_add(&list, &again, moment, &change, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "id: 2 given, an id that no other toxic has is allowed");
     struct duress_toxic bad = latency(3, 0);
     bad.type = DURESS_TOXIC_TYPE_COUNT;
-    assert_int_equal(duress__toxic_list_add(&list, &bad, &change, &why), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_add(&list, &bad, moment, &change, &why), DURESS_E_INVALID);
     assert_non_null(strstr(why.detail, "type"));
-    assert_int_equal(duress__toxic_list_add(&list, NULL, &change, &why), DURESS_E_INVALID);
-    assert_int_equal(duress__toxic_list_add(&list, &again, &change, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_add(&list, NULL, moment, &change, &why), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_add(&list, &again, moment, &change, NULL), DURESS_E_INVALID);
     list_expect(&list, (const uint64_t[]){1, 2, 0});
     assert_int_equal(list.toxics[1].as.latency.latency_ns, 2 * DURESS_MS);
     duress__toxic_list_deinit(&list);
@@ -84,7 +86,7 @@ static void update_keeps_direction_and_refuses_another_type(void **state)
     list_open(&list, 3);
     struct duress_toxic toxic = latency(2, 70);
     toxic.direction = DURESS_UPSTREAM;
-    assert_int_equal(duress__toxic_list_update(&list, &toxic, &change, &why), DURESS_OK);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, moment, &change, &why), DURESS_OK);
     assert_int_equal(change.type, DURESS_LINK_CHANGE_UPDATE);
     assert_int_equal(change.toxic.direction, DURESS_DOWNSTREAM);
     assert_int_equal(change.toxic.as.latency.latency_ns, 70);
@@ -92,14 +94,14 @@ static void update_keeps_direction_and_refuses_another_type(void **state)
     assert_int_equal(list.toxics[1].as.latency.latency_ns, 70);
 
     toxic.type = DURESS_TOXIC_NOOP;
-    assert_int_equal(duress__toxic_list_update(&list, &toxic, &change, &why), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, moment, &change, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "id: 2 given, and its type cannot change");
     assert_int_equal(list.toxics[1].type, DURESS_TOXIC_LATENCY);
     toxic = latency(4, 0);
-    assert_int_equal(duress__toxic_list_update(&list, &toxic, &change, &why), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, moment, &change, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "id: 4 given, the id of a toxic that was added is allowed");
     toxic.direction = DURESS_DIRECTION_COUNT;
-    assert_int_equal(duress__toxic_list_update(&list, &toxic, &change, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, moment, &change, NULL), DURESS_E_INVALID);
     list_expect(&list, (const uint64_t[]){1, 2, 3, 0});
     duress__toxic_list_deinit(&list);
 }
@@ -110,13 +112,13 @@ static void remove_keeps_the_others_in_order(void **state)
     struct duress_link_change change;
     (void)state;
     list_open(&list, 4);
-    assert_int_equal(duress__toxic_list_remove(&list, 2, &change), DURESS_OK);
+    assert_int_equal(duress__toxic_list_remove(&list, 2, moment.now_ns, &change), DURESS_OK);
     assert_int_equal(change.type, DURESS_LINK_CHANGE_REMOVE);
     assert_int_equal(change.toxic.id, 2);
     list_expect(&list, (const uint64_t[]){1, 3, 4, 0});
-    assert_int_equal(duress__toxic_list_remove(&list, 2, &change), DURESS_E_INVALID);
-    assert_int_equal(duress__toxic_list_remove(&list, 4, &change), DURESS_OK);
-    assert_int_equal(duress__toxic_list_remove(&list, 1, &change), DURESS_OK);
+    assert_int_equal(duress__toxic_list_remove(&list, 2, moment.now_ns, &change), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_remove(&list, 4, moment.now_ns, &change), DURESS_OK);
+    assert_int_equal(duress__toxic_list_remove(&list, 1, moment.now_ns, &change), DURESS_OK);
     list_expect(&list, (const uint64_t[]){3, 0});
     duress__toxic_list_deinit(&list);
 }
@@ -133,12 +135,12 @@ static void add_without_memory_changes_nothing(void **state)
     duress__toxic_list_init(&list, &heap.base);
     for (int error = DURESS_OK; error == DURESS_OK && id < 1000;) {
         struct duress_toxic toxic = latency(++id, 0);
-        error = duress__toxic_list_add(&list, &toxic, &change, &why);
+        error = duress__toxic_list_add(&list, &toxic, moment, &change, &why);
     }
     assert_int_equal(why.code, DURESS_E_NO_MEMORY);
     assert_int_equal(list.count, id - 1);
     struct duress_toxic toxic = latency(id, 0);
-    assert_int_equal(duress__toxic_list_add(&list, &toxic, &change, &why), DURESS_OK);
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, &why), DURESS_OK);
     assert_int_equal(list.toxics[0].id, 1);
     assert_int_equal(list.toxics[id - 1].id, id);
     duress__toxic_list_deinit(&list);
@@ -157,7 +159,7 @@ static void changes_reach_a_link(void **state)
     duress_link_dialed(link, DURESS_OK, 0);
 
     struct duress_toxic toxic = latency(1, 10 * DURESS_MS);
-    assert_int_equal(duress__toxic_list_add(&list, &toxic, &change, NULL), DURESS_OK);
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_OK);
     assert_int_equal(duress__link_change(link, &change, 0), DURESS_OK);
     assert_int_equal(duress__link_change(link, &change, 0), DURESS_E_INVALID); /* it has it */
     assert_int_equal(duress_link_push(link, DURESS_DOWNSTREAM, (struct duress_slice){(const uint8_t *)"x", 1}, 0),
@@ -165,7 +167,7 @@ static void changes_reach_a_link(void **state)
     assert_int_equal(duress_link_next_ns(link), 10 * DURESS_MS);
 
     toxic.as.latency.latency_ns = 30 * DURESS_MS;
-    assert_int_equal(duress__toxic_list_update(&list, &toxic, &change, NULL), DURESS_OK);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, moment, &change, NULL), DURESS_OK);
     assert_int_equal(duress__link_change(link, &change, 0), DURESS_OK);
     assert_int_equal(duress_link_pending(link, DURESS_DOWNSTREAM, 0).length, 1); /* the one in hand goes */
     duress_link_written(link, DURESS_DOWNSTREAM, 1, 0);
@@ -173,7 +175,7 @@ static void changes_reach_a_link(void **state)
                      DURESS_OK);
     assert_int_equal(duress_link_next_ns(link), 30 * DURESS_MS);
 
-    assert_int_equal(duress__toxic_list_remove(&list, 1, &change), DURESS_OK);
+    assert_int_equal(duress__toxic_list_remove(&list, 1, moment.now_ns, &change), DURESS_OK);
     assert_int_equal(duress__link_change(link, &change, 0), DURESS_OK);
     assert_int_equal(duress_link_pending(link, DURESS_DOWNSTREAM, 0).length, 1);
     assert_int_equal(duress__link_change(link, &change, 0), DURESS_E_INVALID); /* it has it not */

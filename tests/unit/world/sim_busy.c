@@ -230,7 +230,8 @@ static void toxic_toggle(struct busy *busy)
 {
     struct duress_toxic toxic = {
         .id = 1 + duress_prng_below(&busy->prng, 3),
-        .type = (enum duress_toxic_type)duress_prng_below(&busy->prng, DURESS_TOXIC_TYPE_COUNT),
+        /* No type beyond: a longer list must not change the pinned traces. */
+        .type = (enum duress_toxic_type)duress_prng_below(&busy->prng, DURESS_TOXIC_CUT + 1),
         .direction = (enum duress_direction)duress_prng_below(&busy->prng, DURESS_DIRECTION_COUNT),
         .toxicity_ppm = 600000,
     };

@@ -14,6 +14,9 @@
  * clock can hold as "never". So a value may come back as another; an API that echoes what was sent keeps the numbers
  * that it was sent. Our own types refuse what is out of range.
  *
+ * Three more attributes belong to the toxic and not to its type (a time to live, a schedule): see
+ * duress_toxic_common_attributes(). In JSON they stand beside "toxicity", not within "attributes".
+ *
  * Tables are constant. A toxic belongs to the caller; nothing here keeps it. */
 #ifndef DURESS_TOXIC_ATTRIBUTE_H
 #define DURESS_TOXIC_ATTRIBUTE_H
@@ -48,6 +51,10 @@ struct duress_toxic_attribute {
  * not exist. */
 DURESS_API const struct duress_toxic_attribute *duress_toxic_type_attributes(enum duress_toxic_type type,
                                                                              size_t *count);
+
+/* Those that every toxic has: "ttl", "period" and "on", in milliseconds, all 0 by default. Both count from the toxic's
+ * creation or last update: a client that keeps updating keeps a dead man's switch from acting. */
+DURESS_API const struct duress_toxic_attribute *duress_toxic_common_attributes(size_t *count);
 
 /* The attribute of |type| that is called |name|, compared without regard to case, as Toxiproxy does. NULL where there
  * is none. |name| may also be a fraction_name: *is_fraction (may be NULL) says so, and the number, from 0 to 1, is to

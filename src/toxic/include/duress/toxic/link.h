@@ -6,7 +6,8 @@
  * object; no rule about closing or toxics exists outside it.
  *
  *     in:   dialed · push (bytes) · end (FIN) · reset (RST) · toxic add, update, remove · down · tick (time)
- *     out:  wants (may I read?) · pending (write this) · poll (shut down, reset, close) · next_ns (wake me)
+ *     out:  wants_dial (dial now) · wants (may I read?) · pending (write this) · poll (shut down, reset, close) ·
+ *           next_ns (wake me)
  *
  * After each call in, the driver asks the outputs again until they are empty. Time is the caller's and never goes back
  * (an earlier instant counts as no time passed). A link is owned by one thread.
@@ -56,6 +57,7 @@ struct duress_link_options {
     const struct duress_allocator *allocator; /* borrowed; NULL for the default */
     size_t buffer_bytes_max;                  /* for each direction; 0 = DURESS_LINK_BUFFER_BYTES_DEFAULT */
     uint64_t seed;                            /* all chance of this link comes from (seed, toxic id) */
+    uint64_t connection_number;               /* of its proxy, from 1: what fail_first counts; 0: unknown */
     const struct duress_toxic *toxics;        /* present from the start; copied */
     size_t toxic_count;
 };
@@ -70,12 +72,14 @@ struct duress_link_direction_stats {
     uint64_t chunks_delayed; /* released later than they arrived, by a toxic */
     uint64_t delay_ns_max;   /* the longest such delay */
     uint64_t pieces_sliced;  /* pieces that slicers made */
+    uint64_t segments_lost;  /* transmissions that packet_loss toxics lost, repeated ones too */
     uint64_t fin_in_ns;      /* the source's FIN arrived */
     uint64_t fin_out_ns;     /* SHUTDOWN of the sink was handed out */
 };
 struct duress_link_stats {
     struct duress_link_direction_stats direction[DURESS_DIRECTION_COUNT];
     uint64_t started_ns;
+    uint64_t dial_ns;                         /* the dial was let begin */
     uint64_t dialed_ns;                       /* the dial ended, well or not */
     enum duress_error dial_error;             /* DURESS_OK where it went well or has not ended */
     uint64_t reset_in_ns[DURESS_SIDE_COUNT];  /* an RST came from that side */
@@ -85,14 +89,19 @@ struct duress_link_stats {
     uint64_t tripped_by;                      /* the id of that toxic */
 };
 
-/* Makes the link of a connection that was accepted at |now_ns| and whose dial is under way. Nothing is read before the
- * dial has succeeded. Returns in *link, free with duress_link_free(). DURESS_E_INVALID, DURESS_E_NO_MEMORY (with the
- * reason in |why|, which may be NULL). */
+/* Makes the link of a connection that was accepted at |now_ns| and is to be dialed as soon as duress_link_wants_dial()
+ * says so: at once, unless a toxic delays or refuses it. Nothing is read before the dial has succeeded. Returns in
+ * *link, free with duress_link_free(). DURESS_E_INVALID, DURESS_E_NO_MEMORY (with the reason in |why|, which may be
+ * NULL). */
 DURESS_API DURESS_MUST_CHECK int duress_link_new(const struct duress_link_options *options, uint64_t now_ns,
                                                  struct duress_link **link, struct duress_failure *why);
 
 /* Frees the link with all that it holds, whatever its state. NULL is allowed. */
 DURESS_API void duress_link_free(struct duress_link *link);
+
+/* True from the instant at which the driver is to dial until the dial has ended. It dials once. A link that is never to
+ * be dialed (refuse, fail_first) owes the client's side an RST instead. */
+DURESS_API bool duress_link_wants_dial(const struct duress_link *link);
 
 /* The dial ended: DURESS_OK, or the code of its failure, after which both sides are closed (the client gets a FIN). */
 DURESS_API void duress_link_dialed(struct duress_link *link, int error, uint64_t now_ns);
@@ -156,8 +165,9 @@ DURESS_API int duress_link_toxic_add(struct duress_link *link, const struct dure
 
 /* Gives the toxic of |toxic|->id new settings (its type and direction stay). The chunk in hand leaves without its
  * remaining delay; queued chunks are treated under the new settings with their first arrival times; counters such as
- * limit_data's survive. The draw is repeated only where toxicity_ppm changed. DURESS_E_INVALID (bad toxic, no such id,
- * or another type or direction). */
+ * limit_data's survive, and so does the draw: a connection that was hit at some toxicity is hit at every greater one.
+ * Its time to live and its schedule count from |toxic|->since_ns. DURESS_E_INVALID (bad toxic, no such id, or another
+ * type or direction). */
 DURESS_API int duress_link_toxic_update(struct duress_link *link, const struct duress_toxic *toxic, uint64_t now_ns,
                                         struct duress_failure *why);
 
@@ -179,6 +189,11 @@ DURESS_API void duress_link_moved(struct duress_link *link, enum duress_directio
 
 /* Whether the draw made toxic |id| act on this connection; false where there is no such toxic. */
 DURESS_API bool duress_link_toxic_is_active(const struct duress_link *link, uint64_t id);
+
+/* Called for each toxic of a link in order of the chains, upstream first; those whose time to live is over are gone.
+ * |is_drawn|: the draw made it act on this connection. |toxic| is borrowed for the call. */
+typedef void (*duress_link_toxic_fn)(void *context, const struct duress_toxic *toxic, bool is_drawn);
+DURESS_API void duress_link_visit_toxics(const struct duress_link *link, duress_link_toxic_fn fn, void *context);
 
 /* Bytes that |direction| holds now. */
 DURESS_API size_t duress_link_buffered_bytes(const struct duress_link *link, enum duress_direction direction);
