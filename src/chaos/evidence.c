@@ -183,6 +183,21 @@ static bool slow_was_shown(const struct chaos_evidence *evidence)
     return false;
 }
 
+/* Between two arrivals the wall clock has gone otherwise than time has, by the step that was ordered. */
+static bool wall_was_shown(const struct chaos_evidence *evidence)
+{
+    struct chaos_service *service = evidence->service;
+    uint64_t count = chaos_service_arrivals(service);
+    for (uint64_t i = evidence->arrivals_before; i < count; i++) {
+        uint64_t ahead_ns = chaos_service_wall_ns(service, i) - chaos_service_arrival(service, i).at_ns;
+        int64_t seen_ns = (int64_t)(ahead_ns - evidence->wall_ahead_ns);
+        int64_t off_ns = seen_ns - evidence->wall_step_ns;
+        if (off_ns < (int64_t)DURESS_S && off_ns > -(int64_t)DURESS_S)
+            return true;
+    }
+    return false;
+}
+
 static bool chunks_were_shown(struct chaos_service *service)
 {
     uint64_t count = chaos_service_arrivals(service);
@@ -225,6 +240,14 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
         return slow_was_shown(evidence);
     case CHAOS_EVIDENCE_CHUNKS:
         return chunks_were_shown(evidence->service);
+    case CHAOS_EVIDENCE_REFUSED:
+        return chaos_service_refused(evidence->service, evidence->scarcity) > evidence->refused_before;
+    case CHAOS_EVIDENCE_CPU:
+        return !evidence->removed && chaos__cpu_was_scarce(evidence);
+    case CHAOS_EVIDENCE_QUEUED:
+        return !evidence->removed && chaos->driver->service_queued(evidence->service) > 0;
+    case CHAOS_EVIDENCE_WALL:
+        return wall_was_shown(evidence);
     }
     return false;
 }
@@ -246,6 +269,8 @@ static const char *end_text(enum chaos_end_how how)
         return "the service died of SIGKILL";
     case CHAOS_END_SIGSEGV:
         return "the service died of SIGSEGV";
+    case CHAOS_END_OOM:
+        return "the kernel killed the service for want of memory";
     default:
         return "the service ended";
     }
@@ -275,6 +300,14 @@ const char *chaos__evidence_text(const struct chaos_evidence *evidence)
         return end_text(evidence->end);
     case CHAOS_EVIDENCE_FREEZE:
         return "the service stopped";
+    case CHAOS_EVIDENCE_REFUSED:
+        return "the kernel refused the service what it asked for";
+    case CHAOS_EVIDENCE_CPU:
+        return "the service waited for its processor";
+    case CHAOS_EVIDENCE_QUEUED:
+        return "a connection waited to be accepted";
+    case CHAOS_EVIDENCE_WALL:
+        return "a request arrived after the wall clock's step";
     case CHAOS_EVIDENCE_NAME:
         return "the name server was asked";
     case CHAOS_EVIDENCE_SLOW:

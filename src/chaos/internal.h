@@ -21,6 +21,7 @@ struct chaos_log_entry {
     uint64_t at_ns;
     uint64_t connection_number;
     char text[CHAOS_ARRIVAL_TEXT_BYTES_MAX];
+    uint64_t wall_ns;
     _Atomic uint64_t think_ns; /* how long it was to think */
     _Atomic uint64_t ended_ns;
     _Atomic bool cancelled;
@@ -30,6 +31,7 @@ struct chaos_log_entry {
 struct chaos_log {
     _Atomic uint64_t count; /* published after its entry is written */
     _Atomic uint64_t cancelled_count;
+    _Atomic uint64_t refused[CHAOS_SCARCITY_COUNT];
     struct chaos_log_entry entries[CHAOS_LOG_ENTRIES_MAX];
 };
 
@@ -44,6 +46,10 @@ struct chaos_service_config {
     uint32_t requests_max;
     uint32_t chunk_count;
     uint64_t chunk_gap_ns;
+    uint64_t work_ns;
+    uint64_t leak_bytes;
+    uint64_t journal_bytes;
+    uint64_t disk_bytes;
     uint64_t drain_ns; /* the longest that a graceful end may take */
 };
 
@@ -69,9 +75,9 @@ void chaos__service_host_close(struct chaos_service_host *host);
 
 struct chaos_service_world; /* opaque */
 
-/* Puts itself in front of |world|, until it is closed. */
+/* Puts itself in front of |world|, until it is closed. |outside| is copied, |wall_step_ns| borrowed. */
 int chaos__service_world_open(struct duress_world *world, const struct chaos_outside *outside,
-                              struct chaos_service_world **between);
+                              const _Atomic int64_t *wall_step_ns, struct chaos_service_world **between);
 void chaos__service_world_close(struct chaos_service_world *between);
 /* Of what is written from now on |after_bytes| leave; then the process dies. */
 void chaos__service_world_die_after(struct chaos_service_world *between, uint64_t after_bytes, enum chaos_crash how);
@@ -108,6 +114,12 @@ struct chaos_outcome {
     struct chaos_timeline_line lines[CHAOS_TIMELINE_LINES_MAX];
 };
 
+/* What a process has had of the processor, and for how long it was ready and had none. */
+struct chaos_cpu_time {
+    uint64_t run_ns;
+    uint64_t wait_ns;
+};
+
 struct chaos_relay; /* of the driver: a proxy, or a simulated relay */
 
 /* What differs between the worlds. Errors are DURESS_E_*; |why| always gets the reason. */
@@ -128,6 +140,14 @@ struct chaos_driver {
     void (*service_stop)(struct chaos_service *service);
     /* Says whether the world shows that it was done. */
     bool (*service_freeze)(struct chaos_service *service, bool frozen);
+    /* Scarcity. UNSUPPORTED and PERMISSION skip the test; |why| then says what is missing. */
+    int (*service_memory)(struct chaos_service *service, enum chaos_memory how, uint64_t bytes,
+                          struct duress_failure *why);
+    int (*service_cpu)(struct chaos_service *service, uint32_t burners, uint32_t duty_ppm, struct duress_failure *why);
+    struct chaos_cpu_time (*service_cpu_time)(struct chaos_service *service);
+    int (*service_descriptors)(struct chaos_service *service, uint32_t more, struct duress_failure *why);
+    /* Connections that its kernel has taken, and itself not. */
+    uint64_t (*service_queued)(struct chaos_service *service);
     void (*service_free)(struct chaos_service *service);
 
     int (*relay_open)(struct chaos_link *link, struct duress_failure *why);
@@ -158,6 +178,10 @@ enum chaos_evidence_kind {
     CHAOS_EVIDENCE_PARTITION, /* a SYN vanished or bytes were held */
     CHAOS_EVIDENCE_END,       /* the service ended as ordered */
     CHAOS_EVIDENCE_FREEZE,    /* the service stopped */
+    CHAOS_EVIDENCE_REFUSED,   /* the kernel refused the service something */
+    CHAOS_EVIDENCE_CPU,       /* the service waited for its processor */
+    CHAOS_EVIDENCE_QUEUED,    /* a connection waited to be accepted */
+    CHAOS_EVIDENCE_WALL,      /* the service's wall clock has jumped */
     CHAOS_EVIDENCE_NAME,      /* the name server was asked */
     CHAOS_EVIDENCE_SLOW,      /* a request was thought about for as long as ordered, or given up meanwhile */
     CHAOS_EVIDENCE_CHUNKS,    /* a reply was made in chunks */
@@ -179,6 +203,12 @@ struct chaos_evidence {
     uint64_t held_bytes_before;
     enum chaos_end_how end; /* of CHAOS_EVIDENCE_END */
     uint64_t arrivals_before;
+    enum chaos_scarcity scarcity;
+    uint64_t refused_before;
+    struct chaos_cpu_time cpu_before;
+    uint64_t cpu_others_ppm; /* what the burners want of the processor, in a million of it */
+    uint64_t wall_ahead_ns;  /* of the monotonic clock, before the step */
+    int64_t wall_step_ns;
     bool removed; /* the toxic is gone: |shown| is final */
     bool shown;   /* settled early, while it could still be seen */
     char host[64];
@@ -209,6 +239,7 @@ struct chaos_service {
     uint32_t crashes_left;  /* of a crash loop */
     enum chaos_crash crash;
     uint64_t crash_up_ns;
+    struct chaos_cpu_time cpu_before; /* when its processor was last made scarce or its own again */
 };
 
 struct chaos_attempt_log {
@@ -291,6 +322,8 @@ struct chaos {
     struct chaos_call *calls;
     struct chaos_alarm *alarms;
     struct chaos_evidence *evidence;
+    struct chaos_service_world *between; /* of a test whose own wall clock steps */
+    _Atomic int64_t wall_step_ns;
 };
 
 /* Runs |test| once; |outcome| is filled whatever happens. */
@@ -306,6 +339,9 @@ void *chaos__allocate(struct chaos *chaos, size_t bytes);
 /* Begins a call of |agent| with |text|, as |how| says: deadline, idempotence, whether chunks are asked for. */
 struct chaos_call *chaos__begin(struct chaos *chaos, struct duress_agent *agent, const char *text,
                                 const struct duress_ask *how);
+/* The service is to end so. */
+void chaos__end_owe(struct chaos_service *service, enum chaos_end_how how);
+
 /* Told by the driver, from the loop or from within service_crash(): the service has ended. */
 void chaos__service_ended(struct chaos_service *service, enum chaos_end_how how, int code);
 
@@ -322,6 +358,8 @@ void chaos__evidence_of_toxic(struct chaos_link *link, const struct duress_toxic
 void chaos__evidence_of_name(struct chaos *chaos, const char *host);
 /* The last look before a toxic is removed: nor is what others do later. */
 void chaos__evidence_toxic_removed(struct chaos_evidence *evidence);
+/* Whether the service has waited for its processor as long as the burners make one expect; of CHAOS_EVIDENCE_CPU. */
+bool chaos__cpu_was_scarce(const struct chaos_evidence *evidence);
 /* Whether |link|'s open connections hold bytes that were not passed on. */
 bool chaos__link_holds_bytes(struct chaos_link *link);
 

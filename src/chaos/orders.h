@@ -28,10 +28,21 @@ struct chaos_orders {
     _Atomic uint64_t death_after_bytes;
     _Atomic uint32_t slow; /* published after |delays_ns|; 0: as configured */
     _Atomic uint64_t delays_ns[CHAOS_DELAY_POINT_COUNT];
+    _Atomic uint32_t disk; /* enum chaos_disk */
+    _Atomic int64_t wall_step_ns;
 };
 
 /* What a service needs of the world that it runs in, beside the world itself. */
 struct chaos_outside {
+    /* Takes memory that is never given back; false where there is none. */
+    bool (*leak)(void *context, uint64_t bytes);
+    /* Takes |work_ns| of the host's one processor. Live, it has when this returns; simulated, the host's time stands
+     * still afterwards for as long as it takes. */
+    void (*compute)(void *context, uint64_t work_ns);
+    /* How long the host's time will stand still yet. */
+    uint64_t (*busy_ns)(void *context);
+    /* Appends to the journal, and syncs. What the kernel refused, or CHAOS_SCARCITY_COUNT where all went well. */
+    enum chaos_scarcity (*journal)(void *context, uint64_t bytes);
     /* Ends the process. Live, this does not return; simulated, nothing of the host has any effect afterwards. */
     void (*die)(void *context, enum chaos_crash how);
     void *context;

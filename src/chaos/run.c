@@ -440,6 +440,7 @@ static void run_take_down(struct chaos *chaos)
     agents_free(chaos);
     links_free(chaos);
     services_free(chaos);
+    chaos__service_world_close(chaos->between);
     chaos->driver->close(chaos);
     lists_free(chaos);
     if (chaos->heap.live_count != 0 && chaos->outcome->verdict == CHAOS_PASSED) {

@@ -35,8 +35,10 @@ static void service_look(struct chaos_service *service)
 static void service_launch(struct chaos_service *service)
 {
     struct duress_failure why = {0};
-    if (service->shared != NULL) /* What was ordered of the process before is not the new one's. */
+    if (service->shared != NULL) { /* What was ordered of the process before is not the new one's. */
         atomic_store(&service->shared->orders.death_when, CHAOS_DEATH_NEVER);
+        atomic_store(&service->shared->orders.disk, CHAOS_DISK_WELL);
+    }
     if (service->chaos->driver->service_start(service, &why) != DURESS_OK) {
         chaos__broken(service->chaos, "start a service", &why);
         return;
@@ -118,6 +120,11 @@ static struct chaos_evidence *end_owe(struct chaos_service *service, enum chaos_
     struct chaos_evidence *evidence = chaos__evidence_add(service->chaos, CHAOS_EVIDENCE_END, NULL, service);
     evidence->end = how;
     return evidence;
+}
+
+void chaos__end_owe(struct chaos_service *service, enum chaos_end_how how)
+{
+    (void)end_owe(service, how);
 }
 
 static enum chaos_end_how crash_end(enum chaos_crash how)
@@ -325,6 +332,10 @@ struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct
         .requests_max = options->requests_max,
         .chunk_count = options->chunk_count,
         .chunk_gap_ns = options->chunk_gap_ns,
+        .work_ns = options->work_ns,
+        .leak_bytes = options->leak_bytes,
+        .journal_bytes = options->journal_bytes,
+        .disk_bytes = options->disk_bytes,
         .drain_ns = DRAIN_NS,
     };
     duress_timer_init(&service->timer, service_due, service);

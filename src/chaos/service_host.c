@@ -89,6 +89,7 @@ static void service_arrived(void *context, const struct duress_arrival *arrival)
     if (entry != NULL) {
         entry->at_ns = arrival->at_ns;
         entry->connection_number = arrival->connection_number;
+        entry->wall_ns = duress_world_wall_ns(host->world);
         atomic_store(&entry->think_ns, 0);
         atomic_store(&entry->ended_ns, 0);
         atomic_store(&entry->cancelled, false);
@@ -224,6 +225,39 @@ static void request_answer(void *context)
     duress_message_unref(reply);
 }
 
+static void request_refuse(struct service_request *request, enum chaos_scarcity what)
+{
+    static const char *const texts[] = {
+        [CHAOS_NO_MEMORY] = "Cannot allocate memory",
+        [CHAOS_NO_SPACE] = "No space left on device",
+        [CHAOS_DISK_IS_READ_ONLY] = "Read-only file system",
+        [CHAOS_DISK_FAILED] = "Input/output error",
+    };
+    atomic_fetch_add(&request->host->log->refused[what], 1);
+    request_log_end(request, false);
+    request_fail(request, DURESS_E_REMOTE, texts[what]);
+}
+
+/* Takes what the request needs of the machine. False where it could not, and has been answered so. */
+static bool request_take(struct service_request *request)
+{
+    struct chaos_service_host *host = request->host;
+    const struct chaos_outside *outside = &host->outside;
+    if (host->config.work_ns > 0)
+        outside->compute(outside->context, host->config.work_ns);
+    if (host->config.leak_bytes > 0 && !outside->leak(outside->context, host->config.leak_bytes)) {
+        request_refuse(request, CHAOS_NO_MEMORY);
+        return false;
+    }
+    if (host->config.journal_bytes == 0)
+        return true;
+    enum chaos_scarcity refused = outside->journal(outside->context, host->config.journal_bytes);
+    if (refused == CHAOS_SCARCITY_COUNT)
+        return true;
+    request_refuse(request, refused);
+    return false;
+}
+
 static void service_begin(void *context, struct duress_call *call)
 {
     struct chaos_service_host *host = context;
@@ -242,13 +276,16 @@ static void service_begin(void *context, struct duress_call *call)
     uint64_t number = host->request_count++;
     request->fails = number < host->config.fail_count;
     uint64_t think_ns = think_draw(host, number);
+    if (!request_take(request) || host->is_dead)
+        return;
     struct chaos_log_entry *entry = log_entry(host->log, request->arrival_index);
     if (entry != NULL)
         atomic_store(&entry->think_ns, think_ns);
-    if (think_ns == 0)
+    uint64_t wait_ns = duress_time_add(host->outside.busy_ns(host->outside.context), think_ns);
+    if (wait_ns == 0)
         request_answer(request);
     else
-        request_wait(request, think_ns);
+        request_wait(request, wait_ns);
 }
 
 static void service_cancel(void *context, struct duress_call *call)
@@ -297,7 +334,7 @@ int chaos__service_host_open(struct duress_world *world, struct chaos_shared *sh
     made->log = &shared->log;
     duress_world_prng(world, UINT64_C(0x736c6f77), &made->prng);
     struct chaos_outside guarded = {.die = host_die, .context = made};
-    int error = chaos__service_world_open(world, &guarded, &made->between);
+    int error = chaos__service_world_open(world, &guarded, &shared->orders.wall_step_ns, &made->between);
     if (error == DURESS_OK)
         error = host_serve(made, address, why);
     if (error != DURESS_OK) {

@@ -12,6 +12,7 @@ struct chaos_service_world {
     const struct duress_world_ops *inner;
     struct duress_world *world;
     struct chaos_outside outside;
+    const _Atomic int64_t *wall_step_ns;
     bool is_dying;
     uint64_t bytes_left; /* until its death, if it is dying */
     enum chaos_crash how;
@@ -54,18 +55,26 @@ static int between_write(struct duress_stream *stream, const struct duress_slice
     return between->inner->stream_write(stream, slices, slice_count, count);
 }
 
+static uint64_t between_wall_ns(struct duress_world *world)
+{
+    const struct chaos_service_world *between = between_of(world);
+    return between->inner->wall_ns(world) + (uint64_t)atomic_load(between->wall_step_ns);
+}
+
 int chaos__service_world_open(struct duress_world *world, const struct chaos_outside *outside,
-                              struct chaos_service_world **between)
+                              const _Atomic int64_t *wall_step_ns, struct chaos_service_world **between)
 {
     struct chaos_service_world *made = duress_allocate_zeroed(duress_world_allocator(world), 1, sizeof *made);
     if (made == NULL)
         return DURESS_E_NO_MEMORY;
     made->ops = *world->ops;
     made->ops.stream_write = between_write;
+    made->ops.wall_ns = between_wall_ns;
     made->self = made;
     made->inner = world->ops;
     made->world = world;
     made->outside = *outside;
+    made->wall_step_ns = wall_step_ns;
     world->ops = &made->ops;
     *between = made;
     return DURESS_OK;

@@ -229,6 +229,8 @@ int duress__sim_connect(struct duress_world *world, const struct duress_address 
         return DURESS_E_CLOSED;
     if (address->family == DURESS_FAMILY_NONE)
         return DURESS_E_INVALID;
+    if (duress__sim_host_is_out_of_descriptors(host))
+        return DURESS_E_NO_DESCRIPTORS;
     struct sim_connection *connection;
     int error = duress__sim_connection_new(host, &connection);
     if (error != DURESS_OK)

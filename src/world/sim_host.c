@@ -39,6 +39,7 @@ static void host_init(struct duress_sim_host *host, struct duress_sim *sim, cons
     memcpy(host->name, name, strlen(name) + 1);
     host->is_alive = true;
     host->is_powered = true;
+    host->streams_max = UINT32_MAX;
     host->port_next = SIM_EPHEMERAL_PORT_FIRST;
     duress__timer_heap_init(&host->held);
     atomic_init(&host->posts, NULL);
@@ -139,6 +140,7 @@ static void host_end(struct duress_sim_host *host, bool is_silent)
 {
     host->is_frozen = false;
     host->is_alive = false;
+    host->streams_max = UINT32_MAX;
     duress__sim_host_forget(host); /* Questions to the name server hang on their timers alone. */
     duress__sim_listeners_detach(host, is_silent);
     duress__sim_streams_detach(host, is_silent);
@@ -185,6 +187,36 @@ void duress_sim_host_freeze(struct duress_sim_host *host, bool frozen)
     host->is_frozen = frozen;
     if (!frozen)
         duress__sim_host_thaw(host);
+}
+
+/* --- descriptors --- */
+
+static uint32_t host_stream_count(const struct duress_sim_host *host)
+{
+    uint32_t count = 0;
+    for (const struct sim_stream *each = host->streams; each != NULL; each = each->next)
+        count += !each->is_inert;
+    return count;
+}
+
+bool duress__sim_host_is_out_of_descriptors(const struct duress_sim_host *host)
+{
+    return host->streams_max != UINT32_MAX && host_stream_count(host) >= host->streams_max;
+}
+
+void duress_sim_host_descriptors(struct duress_sim_host *host, uint32_t more)
+{
+    uint32_t count = host_stream_count(host);
+    host->streams_max = more < UINT32_MAX - count ? count + more : UINT32_MAX;
+}
+
+uint32_t duress_sim_host_queued(const struct duress_sim_host *host)
+{
+    uint32_t count = 0;
+    for (const struct sim_listener *each = host->listeners; each != NULL; each = each->next)
+        for (const struct sim_connection *queued = each->queue_first; queued != NULL; queued = queued->queue_next)
+            count++;
+    return count;
 }
 
 /* --- paths --- */

@@ -4,6 +4,8 @@
 #include "sim_private.h"
 
 #define BACKLOG_DEFAULT 511
+/* As the live world's. */
+#define ACCEPT_PAUSE_NS (20 * DURESS_MS)
 
 /* --- addresses --- */
 
@@ -115,6 +117,11 @@ static void connection_accept(struct sim_listener *listener, struct sim_connecti
 static void accept_due(void *context)
 {
     struct sim_listener *listener = context;
+    struct duress_sim_host *host = listener->host;
+    if (duress__sim_host_is_out_of_descriptors(host)) {
+        duress__sim_arm(host->sim, &host->homes[false], &listener->accept, host->sim->now_ns + ACCEPT_PAUSE_NS);
+        return;
+    }
     struct sim_connection *connection = queue_take(listener);
     accept_arm(listener); /* Now, as the listener may be closed below. */
     if (connection != NULL)

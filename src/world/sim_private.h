@@ -98,6 +98,7 @@ struct duress_sim_host {
     bool is_powered; /* its kernel answers */
     bool is_frozen;
     bool is_unreachable;
+    uint32_t streams_max;          /* UINT32_MAX: no limit */
     struct sim_home homes[2];      /* [is_user]: in the universe's heap */
     struct sim_home held_homes[2]; /* [is_user]: in |held| */
     struct duress_timer_heap held; /* what was due while it was frozen */
@@ -180,6 +181,8 @@ void duress__sim_host_free(struct duress_sim_host *host);
 struct duress_sim_host *duress__sim_host_at(struct duress_sim_host *from, const struct duress_address *address);
 bool duress__sim_address_is_any(const struct duress_address *address);
 bool duress__sim_address_is_loopback(const struct duress_address *address);
+/* Whether the process on |host| may have no stream more. */
+bool duress__sim_host_is_out_of_descriptors(const struct duress_sim_host *host);
 bool duress__sim_is_blocked(const struct duress_sim *sim, const struct duress_sim_host *from,
                             const struct duress_sim_host *to);
 static inline bool duress__sim_port_is_silent(const struct duress_sim_host *host, uint16_t port)

@@ -17,6 +17,8 @@
 
 struct live_run {
     struct name_server *names;
+    struct duress_loop *loop;
+    struct watcher watcher;
     int descriptors_before;
 };
 
@@ -59,7 +61,9 @@ static int run_open_world(struct chaos *chaos, struct live_run *run)
     };
     error = duress_world_live_new(&options, &chaos->world);
     if (error == DURESS_OK)
-        error = chaos__name_server_serve(run->names, duress__world_live_loop(chaos->world));
+        run->loop = duress__world_live_loop(chaos->world);
+    if (error == DURESS_OK)
+        error = chaos__name_server_serve(run->names, run->loop);
     return error;
 }
 
@@ -91,11 +95,22 @@ static int run_open(struct chaos *chaos, struct duress_failure *why)
     return error;
 }
 
+struct watcher *chaos__live_watcher(struct chaos *chaos)
+{
+    return &run_of(chaos)->watcher;
+}
+
+struct duress_loop *chaos__live_loop(struct chaos *chaos)
+{
+    return run_of(chaos)->loop;
+}
+
 static void run_close(struct chaos *chaos)
 {
     struct live_run *run = run_of(chaos);
     int before = run->descriptors_before;
     chaos__name_server_free(run->names);
+    chaos__watcher_close(&run->watcher);
     duress_world_free(chaos->world);
     duress_release(&chaos->heap.allocator, run);
     int after = descriptors_count();
@@ -131,7 +146,7 @@ static int relay_open(struct chaos_link *link, struct duress_failure *why)
         .seed = duress_prng_mix(link->chaos->seed, link->number),
     };
     struct duress_proxy *proxy = NULL;
-    int error = duress_proxy_new(duress__world_live_loop(link->chaos->world), &options, &proxy, why);
+    int error = duress_proxy_new(chaos__live_loop(link->chaos), &options, &proxy, why);
     link->relay = (struct chaos_relay *)(void *)proxy;
     return error;
 }
@@ -211,6 +226,11 @@ const struct chaos_driver chaos__driver_live = {
     .service_crash = chaos__live_service_crash,
     .service_stop = chaos__live_service_stop,
     .service_freeze = chaos__live_service_freeze,
+    .service_memory = chaos__live_service_memory,
+    .service_cpu = chaos__live_service_cpu,
+    .service_cpu_time = chaos__live_service_cpu_time,
+    .service_descriptors = chaos__live_service_descriptors,
+    .service_queued = chaos__live_service_queued,
     .service_free = chaos__live_service_free,
     .relay_open = relay_open,
     .relay_free = relay_free,

@@ -31,11 +31,23 @@ struct live_service_memory {
 struct live_service_memory *chaos__live_memory_new(int *fd);
 void chaos__live_memory_free(struct live_service_memory *memory, int fd);
 
-/* Starts the service's process on the memory behind |memory_fd|. It dies with the calling process. DURESS_E_*. */
-int chaos__launch_service(int memory_fd, pid_t *pid);
+enum { MEMORY_FD_IN_CHILD = 3 };
+
+/* Starts this program anew with CHAOS_LAUNCH_COMMAND and |arguments| (up to a NULL), and the memory behind |memory_fd|
+ * (-1: none). It dies with the calling process. DURESS_E_*. */
+enum { LAUNCH_ARGUMENTS_MAX = 4 };
+int chaos__launch(const char *const *arguments, int memory_fd, pid_t *pid);
 
 /* The entrance of such a process: |argv| begins with CHAOS_LAUNCH_COMMAND. Returns its exit code. */
 int chaos__launch_main(int argc, char **argv);
+/* Of a service, and of what burns a processor for |duty_ppm_text| of the time. */
+int chaos__process_main(void);
+int chaos__burner_main(const char *cpu_text, const char *duty_ppm_text);
+
+/* Mounts an empty disk of |bytes| over DISK_PATH that only the calling process and its children see. PERMISSION where
+ * it may not. */
+#define DISK_PATH "/tmp"
+int chaos__namespace_disk(uint64_t bytes);
 
 /* Gives the calling process a network of its own, with loopback up, where the kernel allows it. Says whether it did. */
 bool chaos__namespace_network(void);

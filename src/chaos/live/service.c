@@ -7,34 +7,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <duress/loop/socket.h>
-#include <duress/world/live_loop.h>
-
-#include "launch.h"
-
-struct live_service {
-    struct live_service_memory *memory;
-    int memory_fd;
-    pid_t pid;                  /* 0: not running */
-    int pid_fd;                 /* readable when it has ended */
-    struct duress_socket watch; /* of |pid_fd| */
-};
-
 /* --- ends --- */
 
 static void process_forget(struct live_service *state)
 {
     duress__socket_unwatch(&state->watch);
     (void)close(state->pid_fd);
+    chaos__live_scarcity_end(state);
     state->pid = 0;
 }
 
-static enum chaos_end_how status_end(int status)
+static enum chaos_end_how status_end(const struct live_service *state, int status)
 {
     if (WIFEXITED(status))
         return CHAOS_END_EXITED;
     if (WTERMSIG(status) == SIGKILL)
-        return CHAOS_END_SIGKILL;
+        return chaos__cgroup_oom_kills(&state->cgroup) > 0 ? CHAOS_END_OOM : CHAOS_END_SIGKILL;
     return WTERMSIG(status) == SIGSEGV ? CHAOS_END_SIGSEGV : CHAOS_END_OTHER;
 }
 
@@ -43,6 +31,9 @@ static void start_failed(struct chaos_service *service, int error)
 {
     struct duress_failure why;
     duress_failure_set(&why, (enum duress_error)error, DURESS_ORIGIN_NONE, "%s cannot listen", service->name);
+    if (error == DURESS_E_PERMISSION && service->config.disk_bytes > 0 && service->chaos->loop_depth == 0)
+        chaos_skip(service->chaos, "needs a mount namespace: run as root, or allow user namespaces "
+                                   "(sysctl kernel.apparmor_restrict_unprivileged_userns=0)");
     chaos__broken(service->chaos, "start a service", &why);
 }
 
@@ -59,11 +50,12 @@ static void process_reap(struct chaos_service *service, int options)
     while (pid < 0); /* interrupted by a signal */
     if (pid == 0)
         return;
+    enum chaos_end_how how = status_end(state, status);
     process_forget(state);
     if (atomic_load(&state->memory->state) == LIVE_SERVICE_FAILED)
         start_failed(service, atomic_load(&state->memory->error));
     else
-        chaos__service_ended(service, status_end(status), WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+        chaos__service_ended(service, how, WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
 void chaos__live_service_look(struct chaos_service *service)
@@ -84,8 +76,8 @@ static int process_watch(struct chaos_service *service, struct live_service *sta
     state->pid_fd = (int)syscall(SYS_pidfd_open, state->pid, 0);
     if (state->pid_fd < 0)
         return DURESS_E_SYSTEM;
-    int error = duress__socket_watch(duress__world_live_loop(service->chaos->world), &state->watch, state->pid_fd,
-                                     process_ended, service);
+    int error =
+        duress__socket_watch(chaos__live_loop(service->chaos), &state->watch, state->pid_fd, process_ended, service);
     if (error == DURESS_OK)
         duress__socket_want(&state->watch, DURESS_SOCKET_READABLE);
     else
@@ -97,7 +89,8 @@ static int process_begin(struct chaos_service *service, struct live_service *sta
 {
     atomic_store(&state->memory->state, LIVE_SERVICE_STARTING);
     state->memory->port = service->address.port;
-    int error = chaos__launch_service(state->memory_fd, &state->pid);
+    static const char *const arguments[] = {"service", NULL};
+    int error = chaos__launch(arguments, state->memory_fd, &state->pid);
     if (error == DURESS_OK) {
         error = process_watch(service, state);
         if (error == DURESS_OK)
@@ -130,7 +123,7 @@ int chaos__live_service_start(struct chaos_service *service, struct duress_failu
 bool chaos__live_service_is_ready(struct chaos_service *service)
 {
     struct live_service *state = service->driver_state;
-    if (atomic_load(&state->memory->state) != LIVE_SERVICE_READY)
+    if (atomic_load(&state->memory->state) != LIVE_SERVICE_READY || state->pid == 0)
         return false;
     service->address = duress_address_loopback((uint16_t)atomic_load(&state->memory->listening_port));
     return true;

@@ -171,6 +171,43 @@ static void crash_loses_what_was_not_sent_yet(void **state)
 }
 
 /* More than a process may have open here and there; none of them is answered. */
+static void without_descriptors_accepting_pauses_and_connects_fail(void **state)
+{
+    (void)state;
+    FOR_EACH_SEED(seed)
+    {
+        struct net net;
+        struct duress_stream *stream = NULL;
+        net_connect(&net, seed);
+        duress_sim_host_descriptors(net.b, 1);
+        struct peer second = {.world = duress_sim_host_world(net.a)};
+        struct peer third = {.world = duress_sim_host_world(net.a)};
+        struct duress_address address = duress_sim_host_address(net.b, PORT);
+        assert_int_equal(peer_connect(&second, second.world, address), DURESS_OK);
+        assert_int_equal(peer_connect(&third, third.world, address), DURESS_OK);
+        net_pass_until(&net, duress_sim_now_ns(net.sim) + 500 * DURESS_MS);
+        assert_true(second.seen & DURESS_STREAM_CONNECTED); /* by the kernel */
+        assert_true(third.seen & DURESS_STREAM_CONNECTED);
+        assert_int_equal(net.door.accepted, 2); /* but there was room for one more only */
+        assert_int_equal(duress_sim_host_queued(net.b), 1);
+        address = duress_sim_host_address(net.a, PORT);
+        assert_int_equal(duress_world_connect(duress_sim_host_world(net.b), &address, stream_told, NULL, &stream),
+                         DURESS_E_NO_DESCRIPTORS);
+
+        peer_close(&net.server); /* one comes back */
+        uint64_t back_ns = duress_sim_now_ns(net.sim);
+        net_pass_until(&net, back_ns + 20 * DURESS_MS);
+        assert_int_equal(net.door.accepted, 3);
+        assert_int_equal(duress_sim_host_queued(net.b), 0);
+        duress_sim_host_descriptors(net.b, UINT32_MAX);
+        assert_int_equal(duress_world_connect(duress_sim_host_world(net.b), &address, stream_told, NULL, &stream),
+                         DURESS_OK);
+        peer_close(&second);
+        peer_close(&third);
+        net_close(&net);
+    }
+}
+
 static void descriptors_never_run_out(void **state)
 {
     (void)state;
@@ -230,6 +267,7 @@ int main(void)
         cmocka_unit_test(idle_connection_to_a_dead_machine_stays_open),
         cmocka_unit_test(crash_of_the_caller_ends_its_connect),
         cmocka_unit_test(crash_loses_what_was_not_sent_yet),
+        cmocka_unit_test(without_descriptors_accepting_pauses_and_connects_fail),
         cmocka_unit_test(descriptors_never_run_out),
         cmocka_unit_test(process_may_end_in_its_own_callback_and_its_connect_with_it),
     };

@@ -127,6 +127,10 @@ struct chaos_service_options {
     uint64_t reply_bytes;    /* the reply's length, or that of each chunk; 0: echoes the request */
     uint32_t in_flight_max;  /* of one connection; 0: the server's default */
     uint32_t requests_max;   /* of all connections; beyond, it sheds them, and logs none; 0: the server's default */
+    uint64_t work_ns;        /* time of its one processor that each request takes, before it thinks; others wait */
+    uint64_t leak_bytes;     /* memory that each request takes, and the service keeps; an error where there is none */
+    uint64_t journal_bytes;  /* what each request appends to a file and syncs; an error where that fails */
+    uint64_t disk_bytes;     /* the file lies on a disk of its own of that size; 0: where temporary files lie */
     uint32_t chunk_count;  /* a stream is answered in so many chunks, the n-th being the request and " n"; 0: in one */
     uint64_t chunk_gap_ns; /* from each chunk to the next; the last one is the end */
 };

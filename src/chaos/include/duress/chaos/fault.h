@@ -66,6 +66,7 @@ enum chaos_end_how {
     CHAOS_END_EXITED,   /* by itself; 0: everything that it had accepted was answered */
     CHAOS_END_SIGKILL,
     CHAOS_END_SIGSEGV,
+    CHAOS_END_OOM,   /* the kernel ended it, as its memory was spent */
     CHAOS_END_OTHER, /* of another signal */
 };
 
@@ -110,6 +111,63 @@ DURESS_API void chaos_service_slow_by(struct chaos_service *service, const struc
 
 /* How long the |index|-th request of the log was to think. */
 DURESS_API uint64_t chaos_service_thinking_ns(struct chaos_service *service, uint64_t index);
+
+/* --- scarcity: too little memory, processor, disk, descriptors ---
+ *
+ * Live, each is the kernel's own doing, and some need what a machine may not allow; then the test is skipped, with what
+ * is missing and how to get it. */
+
+enum chaos_memory {
+    CHAOS_MEMORY_KILL = 0, /* a memory cgroup: the service ends as CHAOS_END_OOM. Needs the right to make a cgroup */
+    CHAOS_MEMORY_FAIL,     /* RLIMIT_AS: its allocations fail, and it says so */
+};
+
+/* The service that runs may take |bytes| more memory than it has now. What takes it is its |leak_bytes|. */
+DURESS_API void chaos_service_memory(struct chaos_service *service, enum chaos_memory how, uint64_t bytes);
+
+/* So many |burners| want the service's processor, each for |duty_ppm| of the time (0: all of it). 0 burners: it has it
+ * for itself again. Its |work_ns| then takes up to 1 + |burners| times as long. */
+DURESS_API void chaos_service_cpu(struct chaos_service *service, uint32_t burners, uint32_t duty_ppm);
+
+/* What the service has had of the processor time that it wanted since chaos_service_cpu(), in a million; a million
+ * where it wanted none. */
+DURESS_API uint64_t chaos_service_cpu_share_ppm(struct chaos_service *service);
+
+enum chaos_disk {
+    CHAOS_DISK_WELL = 0,
+    CHAOS_DISK_FULL,      /* ENOSPC. Needs |disk_bytes| */
+    CHAOS_DISK_READ_ONLY, /* EROFS. Needs |disk_bytes| */
+    CHAOS_DISK_BROKEN,    /* EIO on sync; lasts until the service's restart */
+};
+
+/* The disk of |journal_bytes| is so from the next request on. A disk of its own is lost with the service's process, and
+ * needs the right to make a mount namespace. */
+DURESS_API void chaos_service_disk(struct chaos_service *service, enum chaos_disk state);
+
+/* The service may have so many |more| descriptors than now; UINT32_MAX: as many as at first. One that has none left
+ * accepts no connection: they wait in its kernel. */
+DURESS_API void chaos_service_descriptors(struct chaos_service *service, uint32_t more);
+
+enum chaos_scarcity {
+    CHAOS_NO_MEMORY = 0, /* ENOMEM */
+    CHAOS_NO_SPACE,      /* ENOSPC */
+    CHAOS_DISK_IS_READ_ONLY,
+    CHAOS_DISK_FAILED, /* EIO */
+    CHAOS_SCARCITY_COUNT,
+};
+
+/* How often its kernel has refused the service that, as itself logged. */
+DURESS_API uint64_t chaos_service_refused(struct chaos_service *service, enum chaos_scarcity what);
+
+/* --- wall clock --- */
+
+/* The wall clock of the service, or of the test's own world, jumps by |step_ns|, forwards or back. It is the clock that
+ * duress_world_wall_ns() reads, not the machine's, which others use too. */
+DURESS_API void chaos_service_wall_step(struct chaos_service *service, int64_t step_ns);
+DURESS_API void chaos_wall_step(struct chaos *chaos, int64_t step_ns);
+
+/* What the service's wall clock said when the |index|-th request of the log arrived. */
+DURESS_API uint64_t chaos_service_wall_ns(struct chaos_service *service, uint64_t index);
 
 #ifdef __cplusplus
 }

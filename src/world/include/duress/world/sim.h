@@ -101,6 +101,14 @@ DURESS_API bool duress_sim_host_is_up(const struct duress_sim_host *host);
  * and bytes into the buffers as far as they have room. Nothing where it is not up. */
 DURESS_API void duress_sim_host_freeze(struct duress_sim_host *host, bool frozen);
 
+/* The process on the host may have |more| streams more than now (RLIMIT_NOFILE; UINT32_MAX: as many as it likes, as at
+ * first and after its death). Beyond, connects fail with NO_DESCRIPTORS, and accepting pauses for 20 ms at a time,
+ * while connections wait in the accept queues. */
+DURESS_API void duress_sim_host_descriptors(struct duress_sim_host *host, uint32_t more);
+
+/* How many connections wait in the accept queues of the host. */
+DURESS_API uint32_t duress_sim_host_queued(const struct duress_sim_host *host);
+
 /* From now on what goes from |from| to |to| vanishes: SYNs go unanswered (and are retried after 1, 2, 4, … s, until the
  * caller gives up or 127 s have passed: CONNECT_TIMEOUT); bytes of open connections are held, as TCP retransmits, and
  * arrive after healing. One way; call it twice for both. */
