@@ -4,6 +4,12 @@
  * tell causes apart that callers treat differently. Verdicts of policies (admit, refuse, wait until) are enums of their
  * own: a full bulkhead is a result, not a failure.
  *
+ * NULL where a header does not allow it: a function that returns an error code says DURESS_E_INVALID. For any other an
+ * object that is not there does nothing and says nothing: 0, false, NULL, an empty struct. What is marked
+ * DURESS_NONNULL must be there, as strings must for strlen(): structs whose memory is the caller's, and what the
+ * library hands to functions of the caller's own. Compilers warn of a NULL that they see, and the undefined behaviour
+ * sanitizer stops.
+ *
  * A number is never reused. |retryable|: a retry may help (subject to idempotence and ambiguity). |counted|: a circuit
  * breaker takes it as a sign of the service's ill health; caller's mistakes, refusals by our own layers and
  * cancellation are not. |after_send|: the code by its nature arises after the request may have reached the peer, so
@@ -117,7 +123,7 @@ DURESS_API const char *duress_origin_name(enum duress_origin origin);
 /* Fills |failure| with |code|, |origin|, the list's default for ambiguity, and a printf-formatted detail (cut to fit;
  * NULL for none). */
 DURESS_API void duress_failure_set(struct duress_failure *failure, enum duress_error code, enum duress_origin origin,
-                                   const char *format, ...) DURESS_PRINTF(4, 5);
+                                   const char *format, ...) DURESS_PRINTF(4, 5) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -9,11 +9,13 @@
 #define DURESS_MUST_CHECK __attribute__((warn_unused_result))
 #define DURESS_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 #define DURESS_NORETURN __attribute__((noreturn))
+#define DURESS_NONNULL(index) __attribute__((nonnull(index)))
 #else
 #define DURESS_API
 #define DURESS_MUST_CHECK
 #define DURESS_PRINTF(format_index, first_index)
 #define DURESS_NORETURN
+#define DURESS_NONNULL(index)
 #endif
 
 /* For invariants of our own that broke, never for input or options. Stays on in release builds: a resilience library

@@ -20,7 +20,8 @@ void duress_agent_init(struct duress_agent *agent, const struct duress_agent_ops
 
 struct duress_agent *duress_agent_ref(struct duress_agent *agent)
 {
-    agent->references++;
+    if (agent != NULL)
+        agent->references++;
     return agent;
 }
 
@@ -39,17 +40,17 @@ void duress_agent_unref(struct duress_agent *agent)
 
 const char *duress_agent_name(const struct duress_agent *agent)
 {
-    return agent->name;
+    return agent != NULL ? agent->name : NULL;
 }
 
 struct duress_world *duress_agent_world(const struct duress_agent *agent)
 {
-    return agent->world;
+    return agent != NULL ? agent->world : NULL;
 }
 
 size_t duress_agent_in_flight_count(const struct duress_agent *agent)
 {
-    return agent->in_flight_count;
+    return agent != NULL ? agent->in_flight_count : 0;
 }
 
 int duress_agent_ask(struct duress_agent *agent, const struct duress_ask *ask, struct duress_call **call)

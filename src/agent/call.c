@@ -381,6 +381,8 @@ static void call_start(struct duress_call *call)
 
 int duress_call_begin(struct duress_call *parent, const struct duress_child *child, struct duress_call **call)
 {
+    if (parent == NULL || child == NULL)
+        return DURESS_E_INVALID;
     struct duress_child complete = *child;
     if (complete.request == NULL)
         complete.request = parent->request;

@@ -161,13 +161,14 @@ int duress_server_new(const struct duress_server_options *options, struct duress
 
 struct duress_address duress_server_address(const struct duress_server *server)
 {
-    return server->address;
+    return server != NULL ? server->address : duress_listener_address(NULL);
 }
 
 void duress_server_stop(struct duress_server *server, uint64_t deadline_ns, duress_drained_fn drained, void *context)
 {
-    if (server->listener != NULL)
-        duress_listener_close(server->listener);
+    if (server == NULL)
+        return;
+    duress_listener_close(server->listener);
     server->listener = NULL;
     server->stopping = true;
     server->drained = drained;
@@ -201,8 +202,7 @@ void duress_server_free(struct duress_server *server)
         return;
     server->drained = NULL;
     server->stopping = false;
-    if (server->listener != NULL)
-        duress_listener_close(server->listener);
+    duress_listener_close(server->listener);
     server->listener = NULL;
     connections_close(server);
     duress_world_disarm(server->options.world, &server->stop_timer);
@@ -214,5 +214,5 @@ void duress_server_free(struct duress_server *server)
 
 struct duress_server_counts duress_server_counts(const struct duress_server *server)
 {
-    return server->counts;
+    return server != NULL ? server->counts : (struct duress_server_counts){0};
 }

@@ -141,6 +141,8 @@ static void stop_expired(void *context)
 void duress_http_server_stop(struct duress_http_server *server, uint64_t deadline_ns, duress_drained_fn drained,
                              void *context)
 {
+    if (server == NULL)
+        return;
     server->drained = drained;
     server->drained_context = context;
     if (!server->stopping) {
@@ -313,10 +315,10 @@ void duress_http_server_free(struct duress_http_server *server)
 
 struct duress_address duress_http_server_address(const struct duress_http_server *server)
 {
-    return server->address;
+    return server != NULL ? server->address : duress_listener_address(NULL);
 }
 
 struct duress_http_server_counts duress_http_server_counts(const struct duress_http_server *server)
 {
-    return server->counts;
+    return server != NULL ? server->counts : (struct duress_http_server_counts){0};
 }

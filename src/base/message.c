@@ -63,7 +63,8 @@ int duress_message_text(const char *text, struct duress_message **message)
 struct duress_message *duress_message_ref(struct duress_message *message)
 {
     /* Relaxed: who copies a reference holds one already, so the object cannot go away meanwhile. */
-    atomic_fetch_add_explicit(&message->references, 1, memory_order_relaxed);
+    if (message != NULL)
+        atomic_fetch_add_explicit(&message->references, 1, memory_order_relaxed);
     return message;
 }
 
@@ -78,21 +79,27 @@ void duress_message_unref(struct duress_message *message)
 
 struct duress_slice duress_message_role(const struct duress_message *message)
 {
+    if (message == NULL)
+        return duress_slice_bytes(NULL, 0);
     return duress_slice_bytes(message->bytes, message->role_length);
 }
 
 struct duress_slice duress_message_content(const struct duress_message *message)
 {
+    if (message == NULL)
+        return duress_slice_bytes(NULL, 0);
     return duress_slice_bytes(message->bytes + message->role_length, message->content_length);
 }
 
 struct duress_slice duress_message_metadata(const struct duress_message *message)
 {
+    if (message == NULL)
+        return duress_slice_bytes(NULL, 0);
     return duress_slice_bytes(message->bytes + message->role_length + message->content_length,
                               message->metadata_length);
 }
 
 uint64_t duress_message_timestamp_ns(const struct duress_message *message)
 {
-    return message->timestamp_ns;
+    return message != NULL ? message->timestamp_ns : 0;
 }

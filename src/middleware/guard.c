@@ -335,6 +335,8 @@ int duress_guard_run(struct duress_guard *guard, duress_guard_fn fn, void *conte
 
 struct duress_guard_counts duress_guard_counts(const struct duress_guard *guard)
 {
+    if (guard == NULL)
+        return (struct duress_guard_counts){.begun = 0};
     /* What has ended is read before what has begun, so that no run ends twice in the sum. */
     struct duress_guard_counts counts = {
         .succeeded = duress__atomic_load(&guard->succeeded),

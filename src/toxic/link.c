@@ -92,7 +92,7 @@ size_t duress_link_wants(const struct duress_link *link, enum duress_direction d
 int duress_link_push(struct duress_link *link, enum duress_direction direction, struct duress_slice bytes,
                      uint64_t now_ns)
 {
-    if (bytes.length > duress_link_wants(link, direction))
+    if (link == NULL || bytes.length > duress_link_wants(link, direction))
         return DURESS_E_INVALID;
     duress__link_advance(link, now_ns);
     if (bytes.length == 0)

@@ -29,6 +29,8 @@ static int id_refuse(struct duress_failure *why, uint64_t id, const char *reason
 int duress_link_toxic_add(struct duress_link *link, const struct duress_toxic *toxic, uint64_t now_ns,
                           struct duress_failure *why)
 {
+    if (link == NULL)
+        return DURESS_E_INVALID;
     duress__link_advance(link, now_ns);
     enum duress_direction direction;
     int error = duress_toxic_check(toxic, why);
@@ -53,6 +55,8 @@ int duress_link_toxic_add(struct duress_link *link, const struct duress_toxic *t
 int duress_link_toxic_update(struct duress_link *link, const struct duress_toxic *toxic, uint64_t now_ns,
                              struct duress_failure *why)
 {
+    if (link == NULL)
+        return DURESS_E_INVALID;
     duress__link_advance(link, now_ns);
     enum duress_direction direction;
     int error = duress_toxic_check(toxic, why);
@@ -72,6 +76,8 @@ int duress_link_toxic_update(struct duress_link *link, const struct duress_toxic
 
 int duress_link_toxic_remove(struct duress_link *link, uint64_t id, uint64_t now_ns)
 {
+    if (link == NULL)
+        return DURESS_E_INVALID;
     duress__link_advance(link, now_ns);
     enum duress_direction direction;
     struct stage *stage = toxic_find(link, id, &direction);

@@ -265,6 +265,8 @@ static uint64_t field_read(const struct duress_toxic_attribute *attribute, const
 int duress_toxic_attribute_set(const struct duress_toxic_attribute *attribute, struct duress_toxic *toxic,
                                int64_t value, struct duress_failure *why)
 {
+    if (attribute == NULL || toxic == NULL)
+        return DURESS_E_INVALID;
     if (!attribute->is_clamped && (value < attribute->value_min || value > attribute->value_max)) {
         if (why != NULL)
             duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER,

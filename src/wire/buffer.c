@@ -54,6 +54,8 @@ static void buffer_move_to_front(struct duress_buffer *buffer)
 
 int duress_buffer_reserve(struct duress_buffer *buffer, size_t count, uint8_t **room)
 {
+    if (buffer == NULL || room == NULL)
+        return DURESS_E_INVALID;
     size_t length = duress_buffer_length(buffer);
     if (length > buffer->bytes_max || count > buffer->bytes_max - length)
         return DURESS_E_TOO_LARGE;
@@ -82,7 +84,7 @@ void duress_buffer_commit(struct duress_buffer *buffer, size_t count)
 
 int duress_buffer_append(struct duress_buffer *buffer, struct duress_slice bytes)
 {
-    if (bytes.length == 0)
+    if (buffer != NULL && bytes.length == 0)
         return DURESS_OK;
     uint8_t *room;
     int code = duress_buffer_reserve(buffer, bytes.length, &room);

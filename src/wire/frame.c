@@ -95,6 +95,8 @@ static int body_fill(struct duress_frame_reader *reader, struct duress_slice *in
 
 int duress_frame_reader_next(struct duress_frame_reader *reader, struct duress_slice *input, struct duress_slice *frame)
 {
+    if (reader == NULL || input == NULL || frame == NULL)
+        return DURESS_E_INVALID;
     *frame = (struct duress_slice){NULL, 0};
     if (reader->error != DURESS_OK)
         return reader->error;
@@ -115,6 +117,8 @@ int duress_frame_reader_next(struct duress_frame_reader *reader, struct duress_s
 
 int duress_frame_reader_end(const struct duress_frame_reader *reader)
 {
+    if (reader == NULL)
+        return DURESS_E_INVALID;
     if (reader->error != DURESS_OK)
         return reader->error;
     return reader->head_bytes == 0 ? DURESS_E_END : DURESS_E_TRUNCATED;
@@ -123,6 +127,8 @@ int duress_frame_reader_end(const struct duress_frame_reader *reader)
 int duress_frame_begin(struct duress_buffer *buffer, size_t *mark)
 {
     uint8_t *head;
+    if (mark == NULL)
+        return DURESS_E_INVALID;
     int code = duress_buffer_reserve(buffer, DURESS_FRAME_HEAD_BYTES, &head);
     if (code != DURESS_OK)
         return code;
@@ -134,6 +140,8 @@ int duress_frame_begin(struct duress_buffer *buffer, size_t *mark)
 
 int duress_frame_finish(struct duress_buffer *buffer, size_t mark, size_t frame_bytes_max)
 {
+    if (buffer == NULL)
+        return DURESS_E_INVALID;
     size_t length = duress_buffer_length(buffer);
     DURESS_ASSERT(mark <= length && length - mark >= DURESS_FRAME_HEAD_BYTES);
     size_t body_bytes = length - mark - DURESS_FRAME_HEAD_BYTES;

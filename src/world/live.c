@@ -158,7 +158,7 @@ int duress_world_live_new(const struct duress_world_live_options *options, struc
 
 struct uv_loop_s *duress_world_live_uv_loop(struct duress_world *world)
 {
-    return world->ops == &live_ops ? duress__loop_uv(loop_of(world)) : NULL;
+    return world != NULL && world->ops == &live_ops ? duress__loop_uv(loop_of(world)) : NULL;
 }
 
 struct duress_loop *duress__world_live_loop(struct duress_world *world)

@@ -49,28 +49,30 @@ void duress__sim_note(struct duress_sim *sim, const char *what, uint64_t a, uint
 
 void duress_sim_trace(struct duress_sim *sim, duress_sim_trace_fn fn, void *context)
 {
+    if (sim == NULL)
+        return;
     sim->trace_fn = fn;
     sim->trace_context = context;
 }
 
 uint64_t duress_sim_trace_hash(const struct duress_sim *sim)
 {
-    return sim->trace_hash;
+    return sim != NULL ? sim->trace_hash : 0;
 }
 
 uint64_t duress_sim_event_count(const struct duress_sim *sim)
 {
-    return sim->event_count;
+    return sim != NULL ? sim->event_count : 0;
 }
 
 uint64_t duress_sim_now_ns(const struct duress_sim *sim)
 {
-    return sim->now_ns;
+    return sim != NULL ? sim->now_ns : 0;
 }
 
 uint64_t duress_sim_seed(const struct duress_sim *sim)
 {
-    return sim->seed;
+    return sim != NULL ? sim->seed : 0;
 }
 
 /* --- chance --- */
@@ -89,7 +91,7 @@ uint64_t duress__sim_delay_draw(struct duress_sim *sim, uint64_t id)
 
 uint64_t duress_sim_delay_ns_max(const struct duress_sim *sim)
 {
-    return sim->delay_ns_seen_max;
+    return sim != NULL ? sim->delay_ns_seen_max : 0;
 }
 
 /* --- events --- */

@@ -85,14 +85,18 @@ void duress__sim_host_free(struct duress_sim_host *host)
 
 struct duress_world *duress_sim_host_world(struct duress_sim_host *host)
 {
-    return &host->world;
+    return host != NULL ? &host->world : NULL;
 }
 
 /* --- addresses --- */
 
 struct duress_address duress_sim_host_address(const struct duress_sim_host *host, uint16_t port)
 {
-    struct duress_address address = {.family = DURESS_FAMILY_IPV4, .port = port};
+    struct duress_address address = {.family = DURESS_FAMILY_NONE};
+    if (host == NULL)
+        return address;
+    address.family = DURESS_FAMILY_IPV4;
+    address.port = port;
     address.bytes[0] = 10;
     address.bytes[1] = (uint8_t)(host->number >> 16);
     address.bytes[2] = (uint8_t)(host->number >> 8);
@@ -148,7 +152,7 @@ static void host_end(struct duress_sim_host *host, bool is_silent)
 
 void duress_sim_host_kill(struct duress_sim_host *host)
 {
-    if (!host->is_alive)
+    if (host == NULL || !host->is_alive)
         return;
     duress__sim_trace(host->sim, SIM_EVENT_HOST_KILLED, host->number, 0);
     host_end(host, false);
@@ -156,7 +160,7 @@ void duress_sim_host_kill(struct duress_sim_host *host)
 
 void duress_sim_host_crash(struct duress_sim_host *host)
 {
-    if (!host->is_powered)
+    if (host == NULL || !host->is_powered)
         return;
     duress__sim_trace(host->sim, SIM_EVENT_HOST_CRASHED, host->number, 0);
     host_end(host, true);
@@ -166,7 +170,7 @@ void duress_sim_host_crash(struct duress_sim_host *host)
 
 void duress_sim_host_restart(struct duress_sim_host *host)
 {
-    if (host->is_alive)
+    if (host == NULL || host->is_alive)
         return;
     duress__sim_trace(host->sim, SIM_EVENT_HOST_RESTARTED, host->number, 0);
     host->is_alive = true;
@@ -176,12 +180,12 @@ void duress_sim_host_restart(struct duress_sim_host *host)
 
 bool duress_sim_host_is_up(const struct duress_sim_host *host)
 {
-    return host->is_alive;
+    return host != NULL && host->is_alive;
 }
 
 void duress_sim_host_freeze(struct duress_sim_host *host, bool frozen)
 {
-    if (!host->is_alive || host->is_frozen == frozen)
+    if (host == NULL || !host->is_alive || host->is_frozen == frozen)
         return;
     duress__sim_trace(host->sim, SIM_EVENT_HOST_FROZEN, host->number, frozen);
     host->is_frozen = frozen;
@@ -234,21 +238,30 @@ bool duress__sim_is_blocked(const struct duress_sim *sim, const struct duress_si
     return to->is_unreachable && from != to;
 }
 
+static bool path_set(struct duress_sim *sim, struct duress_sim_host *from, struct duress_sim_host *to, uint8_t cut)
+{
+    if (sim == NULL || from == NULL || to == NULL)
+        return false;
+    duress__sim_trace(sim, SIM_EVENT_PATH, from->number, to->number);
+    *path(sim, from, to) = cut;
+    return true;
+}
+
 void duress_sim_partition(struct duress_sim *sim, struct duress_sim_host *from, struct duress_sim_host *to)
 {
-    duress__sim_trace(sim, SIM_EVENT_PATH, from->number, to->number);
-    *path(sim, from, to) = 1;
+    (void)path_set(sim, from, to, 1);
 }
 
 void duress_sim_heal(struct duress_sim *sim, struct duress_sim_host *from, struct duress_sim_host *to)
 {
-    duress__sim_trace(sim, SIM_EVENT_PATH, from->number, to->number);
-    *path(sim, from, to) = 0;
-    duress__sim_connections_release(sim);
+    if (path_set(sim, from, to, 0))
+        duress__sim_connections_release(sim);
 }
 
 void duress_sim_host_unreachable(struct duress_sim_host *host, bool unreachable)
 {
+    if (host == NULL)
+        return;
     duress__sim_trace(host->sim, SIM_EVENT_PATH, 0, host->number);
     host->is_unreachable = unreachable;
     duress__sim_connections_release(host->sim);
@@ -256,6 +269,8 @@ void duress_sim_host_unreachable(struct duress_sim_host *host, bool unreachable)
 
 void duress_sim_host_silence(struct duress_sim_host *host, uint16_t port, bool silent)
 {
+    if (host == NULL)
+        return;
     duress__sim_trace(host->sim, SIM_EVENT_PATH, host->number, (uint64_t)port << 32);
     uint8_t bit = (uint8_t)(1U << (port % 8));
     if (silent)

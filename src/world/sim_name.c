@@ -97,7 +97,7 @@ int duress_sim_name_set(struct duress_sim *sim, const char *name, const struct d
 
 uint64_t duress_sim_name_questions(const struct duress_sim *sim, const char *name)
 {
-    const struct sim_name *known = name_find(sim, name);
+    const struct sim_name *known = sim != NULL && name != NULL ? name_find(sim, name) : NULL;
     return known != NULL ? known->questions : 0;
 }
 

@@ -129,7 +129,7 @@ void duress__sim_relays_free(struct duress_sim *sim)
 
 struct duress_address duress_sim_relay_address(const struct duress_sim_relay *relay)
 {
-    return relay->address;
+    return relay != NULL ? relay->address : duress_listener_address(NULL);
 }
 
 /* --- faults --- */
@@ -160,6 +160,8 @@ static int link_down(struct duress_link *link, const struct duress_link_change *
 
 void duress_sim_relay_down(struct duress_sim_relay *relay)
 {
+    if (relay == NULL)
+        return;
     change_trace(relay, RELAY_CHANGE_DOWN);
     waiting_accept(relay);
     relay_deafen(relay);
@@ -168,6 +170,8 @@ void duress_sim_relay_down(struct duress_sim_relay *relay)
 
 int duress_sim_relay_up(struct duress_sim_relay *relay)
 {
+    if (relay == NULL)
+        return DURESS_E_INVALID;
     change_trace(relay, RELAY_CHANGE_UP);
     if (relay->listener != NULL && !duress__sim_listener_is_inert(relay->listener))
         return DURESS_OK;
@@ -180,6 +184,8 @@ int duress_sim_relay_up(struct duress_sim_relay *relay)
 
 void duress_sim_relay_cut(struct duress_sim_relay *relay)
 {
+    if (relay == NULL)
+        return;
     change_trace(relay, RELAY_CHANGE_CUT);
     waiting_accept(relay);
     struct relay_connection *next;
@@ -191,6 +197,8 @@ void duress_sim_relay_cut(struct duress_sim_relay *relay)
 
 void duress_sim_relay_silence(struct duress_sim_relay *relay, bool silent)
 {
+    if (relay == NULL)
+        return;
     change_trace(relay, silent ? RELAY_CHANGE_SILENT : RELAY_CHANGE_HEARD);
     duress_sim_host_silence(relay->host, relay->address.port, silent);
 }
@@ -216,6 +224,8 @@ int duress_sim_relay_toxic_add(struct duress_sim_relay *relay, const struct dure
                                struct duress_failure *why)
 {
     struct duress_link_change change;
+    if (relay == NULL)
+        return DURESS_E_INVALID;
     int error = duress__toxic_list_add(&relay->toxics, toxic, relay_moment(relay), &change, why);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
@@ -226,6 +236,8 @@ int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct d
                                   struct duress_failure *why)
 {
     struct duress_link_change change;
+    if (relay == NULL)
+        return DURESS_E_INVALID;
     int error = duress__toxic_list_update(&relay->toxics, toxic, relay_moment(relay), &change, why);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
@@ -235,6 +247,8 @@ int duress_sim_relay_toxic_update(struct duress_sim_relay *relay, const struct d
 int duress_sim_relay_toxic_remove(struct duress_sim_relay *relay, uint64_t id)
 {
     struct duress_link_change change;
+    if (relay == NULL)
+        return DURESS_E_INVALID;
     int error = duress__toxic_list_remove(&relay->toxics, id, relay->host->sim->now_ns, &change);
     if (error == DURESS_OK)
         toxics_changed(relay, &change);
@@ -245,10 +259,11 @@ int duress_sim_relay_toxic_remove(struct duress_sim_relay *relay, uint64_t id)
 
 void duress_sim_relay_visit(const struct duress_sim_relay *relay, duress_link_visit_fn fn, void *context)
 {
-    duress__link_history_visit(&relay->history, fn, context);
+    if (relay != NULL && fn != NULL)
+        duress__link_history_visit(&relay->history, fn, context);
 }
 
 struct duress_relay_counts duress_sim_relay_counts(const struct duress_sim_relay *relay)
 {
-    return relay->counts;
+    return relay != NULL ? relay->counts : (struct duress_relay_counts){0};
 }

@@ -33,23 +33,25 @@ void duress_world_free(struct duress_world *world)
 
 const struct duress_allocator *duress_world_allocator(const struct duress_world *world)
 {
-    return world->allocator;
+    return world != NULL ? world->allocator : duress_allocator_default();
 }
 
 /* --- time --- */
 
 uint64_t duress_world_now_ns(struct duress_world *world)
 {
-    return world->ops->now_ns(world);
+    return world != NULL ? world->ops->now_ns(world) : 0;
 }
 
 uint64_t duress_world_wall_ns(struct duress_world *world)
 {
-    return world->ops->wall_ns(world);
+    return world != NULL ? world->ops->wall_ns(world) : 0;
 }
 
 void duress_world_arm(struct duress_world *world, struct duress_timer *timer, uint64_t at_ns)
 {
+    if (world == NULL)
+        return;
     if (at_ns == DURESS_TIME_NEVER)
         world->ops->disarm(world, timer);
     else
@@ -58,29 +60,34 @@ void duress_world_arm(struct duress_world *world, struct duress_timer *timer, ui
 
 void duress_world_disarm(struct duress_world *world, struct duress_timer *timer)
 {
-    world->ops->disarm(world, timer);
+    if (world != NULL)
+        world->ops->disarm(world, timer);
 }
 
 /* --- later --- */
 
 void duress_world_defer(struct duress_world *world, struct duress_later *later)
 {
-    world->ops->defer(world, later);
+    if (world != NULL)
+        world->ops->defer(world, later);
 }
 
 void duress_world_undefer(struct duress_world *world, struct duress_later *later)
 {
-    world->ops->undefer(world, later);
+    if (world != NULL)
+        world->ops->undefer(world, later);
 }
 
 void duress_world_post(struct duress_world *world, struct duress_post *post)
 {
-    world->ops->post(world, post);
+    if (world != NULL)
+        world->ops->post(world, post);
 }
 
 void duress_world_prng(struct duress_world *world, uint64_t purpose, struct duress_prng *prng)
 {
-    world->ops->prng(world, purpose, prng);
+    if (world != NULL)
+        world->ops->prng(world, purpose, prng);
 }
 
 /* --- names --- */
@@ -111,18 +118,21 @@ int duress_world_connect(struct duress_world *world, const struct duress_address
 
 void duress_stream_handle(struct duress_stream *stream, duress_stream_fn fn, void *context)
 {
+    if (stream == NULL)
+        return;
     stream->fn = fn;
     stream->context = context;
 }
 
 void duress_stream_want(struct duress_stream *stream, unsigned events)
 {
-    stream->world->ops->stream_want(stream, events & (DURESS_STREAM_READABLE | DURESS_STREAM_WRITABLE));
+    if (stream != NULL)
+        stream->world->ops->stream_want(stream, events & (DURESS_STREAM_READABLE | DURESS_STREAM_WRITABLE));
 }
 
 int duress_stream_read(struct duress_stream *stream, void *bytes, size_t capacity, size_t *count)
 {
-    if (stream == NULL)
+    if (stream == NULL || bytes == NULL || count == NULL)
         return DURESS_E_INVALID;
     return stream->world->ops->stream_read(stream, bytes, capacity, count);
 }
@@ -130,14 +140,15 @@ int duress_stream_read(struct duress_stream *stream, void *bytes, size_t capacit
 int duress_stream_write(struct duress_stream *stream, const struct duress_slice *slices, size_t slice_count,
                         size_t *count)
 {
-    if (stream == NULL)
+    if (stream == NULL || slices == NULL || count == NULL)
         return DURESS_E_INVALID;
     return stream->world->ops->stream_write(stream, slices, slice_count, count);
 }
 
 void duress_stream_shutdown(struct duress_stream *stream)
 {
-    stream->world->ops->stream_shutdown(stream);
+    if (stream != NULL)
+        stream->world->ops->stream_shutdown(stream);
 }
 
 void duress_stream_close(struct duress_stream *stream)
@@ -154,17 +165,17 @@ void duress_stream_abort(struct duress_stream *stream)
 
 int duress_stream_error(const struct duress_stream *stream)
 {
-    return stream->error;
+    return stream != NULL ? stream->error : DURESS_E_INVALID;
 }
 
 struct duress_address duress_stream_peer(const struct duress_stream *stream)
 {
-    return stream->peer;
+    return stream != NULL ? stream->peer : duress_listener_address(NULL);
 }
 
 struct duress_address duress_stream_local(const struct duress_stream *stream)
 {
-    return stream->local;
+    return stream != NULL ? stream->local : duress_listener_address(NULL);
 }
 
 /* --- listeners --- */
@@ -179,7 +190,8 @@ int duress_world_listen(struct duress_world *world, const struct duress_listen_o
 
 struct duress_address duress_listener_address(const struct duress_listener *listener)
 {
-    return listener->address;
+    struct duress_address none = {.family = DURESS_FAMILY_NONE};
+    return listener != NULL ? listener->address : none;
 }
 
 void duress_listener_close(struct duress_listener *listener)
@@ -199,13 +211,16 @@ int duress_world_run_until(struct duress_world *world, duress_done_fn done, void
 
 void duress_world_note(struct duress_world *world, const char *what, uint64_t a, uint64_t b)
 {
-    world->ops->note(world, what, a, b);
+    if (world != NULL)
+        world->ops->note(world, what, a, b);
 }
 
 /* --- memory of calls --- */
 
 void *duress_world_block_new(struct duress_world *world)
 {
+    if (world == NULL)
+        return NULL;
     void *block = world->blocks;
     if (block == NULL)
         return duress_allocate(world->allocator, DURESS_WORLD_BLOCK_BYTES);
@@ -216,7 +231,7 @@ void *duress_world_block_new(struct duress_world *world)
 
 void duress_world_block_free(struct duress_world *world, void *block)
 {
-    if (block == NULL)
+    if (world == NULL || block == NULL)
         return;
     if (world->block_count >= BLOCKS_CACHED_MAX) {
         duress_release(world->allocator, block);

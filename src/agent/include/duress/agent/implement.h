@@ -93,10 +93,10 @@ struct duress_call {
 /* Sets up the embedded part with one reference. |name| is copied and cut to fit. */
 DURESS_API void duress_agent_init(struct duress_agent *agent, const struct duress_agent_ops *ops,
                                   struct duress_world *world, const struct duress_allocator *allocator,
-                                  const char *name);
+                                  const char *name) DURESS_NONNULL(1);
 
 /* Memory that lives until the root of |call|'s tree ends; NULL where memory is out. Aligned for any object. */
-DURESS_API DURESS_MUST_CHECK void *duress_call_allocate(struct duress_call *call, size_t bytes);
+DURESS_API DURESS_MUST_CHECK void *duress_call_allocate(struct duress_call *call, size_t bytes) DURESS_NONNULL(1);
 
 struct duress_child {
     struct duress_agent *agent;
@@ -116,58 +116,58 @@ DURESS_API DURESS_MUST_CHECK int duress_call_begin(struct duress_call *parent, c
                                                    struct duress_call **call);
 
 /* Gives up a child that has not ended; it must not be touched afterwards. |expired| is passed on from its parent. */
-DURESS_API void duress_call_abandon(struct duress_call *child);
+DURESS_API void duress_call_abandon(struct duress_call *child) DURESS_NONNULL(1);
 
 /* The same because a limit passed: sets |expired| on all calls from |child| downwards. */
-DURESS_API void duress_call_expire(struct duress_call *child);
+DURESS_API void duress_call_expire(struct duress_call *child) DURESS_NONNULL(1);
 
 /* Gives up a call that duress_agent_ask() began and whose on_end has not come: what runs below stops at once, on_end
  * does not come, and |call| must not be touched afterwards. For agents whose calls below are no single caller's, as a
  * cache's or a batch's, and for owners that go away themselves. */
-DURESS_API void duress_call_drop(struct duress_call *call);
+DURESS_API void duress_call_drop(struct duress_call *call) DURESS_NONNULL(1);
 
 /* Whether |call| has neither ended nor been given up: to be asked after duress_call_emit(), whose receiver may have
  * cancelled. Only in the callback in which it was emitted; afterwards cancel() has told. */
-DURESS_API bool duress_call_is_live(const struct duress_call *call);
+DURESS_API bool duress_call_is_live(const struct duress_call *call) DURESS_NONNULL(1);
 
 /* Ends |call| with a reply, of which it takes a reference of its own. */
-DURESS_API void duress_call_reply(struct duress_call *call, struct duress_message *reply);
+DURESS_API void duress_call_reply(struct duress_call *call, struct duress_message *reply) DURESS_NONNULL(1);
 
 /* Ends |call| with a failure, which is copied. */
-DURESS_API void duress_call_fail(struct duress_call *call, const struct duress_failure *failure);
+DURESS_API void duress_call_fail(struct duress_call *call, const struct duress_failure *failure) DURESS_NONNULL(1);
 
 /* Ends |call| as |result| of its child says. */
-DURESS_API void duress_call_pass(struct duress_call *call, const struct duress_result *result);
+DURESS_API void duress_call_pass(struct duress_call *call, const struct duress_result *result) DURESS_NONNULL(1);
 
 /* Keeps how |child| ended beyond its end callback, for as long as the user's call lives. Cannot fail. |result| is a
  * failure; to be called in the callback, once. */
 DURESS_API const struct duress_failure *duress_call_keep_failure(struct duress_call *child,
-                                                                 const struct duress_result *result);
+                                                                 const struct duress_result *result) DURESS_NONNULL(1);
 
 /* Around code of a user's that |call|'s agent runs in the middle of its work, and that may cancel the call: between the
  * two its memory stays. The second says, as duress_call_is_live(), whether to go on with it. */
-DURESS_API void duress_call_hold(struct duress_call *call);
-DURESS_API DURESS_MUST_CHECK bool duress_call_let_go(struct duress_call *call);
+DURESS_API void duress_call_hold(struct duress_call *call) DURESS_NONNULL(1);
+DURESS_API DURESS_MUST_CHECK bool duress_call_let_go(struct duress_call *call) DURESS_NONNULL(1);
 
 /* The user's call of which |call| is a part: what duress_agent_ask() gave. */
-DURESS_API struct duress_call *duress_call_top(const struct duress_call *call);
+DURESS_API struct duress_call *duress_call_top(const struct duress_call *call) DURESS_NONNULL(1);
 
 /* Hands one chunk up, of which references are taken where it has to wait. Nothing where no chunks are asked for. */
-DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message *chunk);
+DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message *chunk) DURESS_NONNULL(1);
 
 /* Some byte of the request has reached a transport (or a function has been called): from now on a failure may be
  * ambiguous. Marks the parents too. */
-DURESS_API void duress_call_mark_sent(struct duress_call *call);
+DURESS_API void duress_call_mark_sent(struct duress_call *call) DURESS_NONNULL(1);
 
 /* What the leaf is doing now, for the messages of timeouts. Sets it on the parents too. */
-DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage);
+DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage) DURESS_NONNULL(1);
 
 /* The same as words that follow "… passed": "while waiting for the reply". Never NULL. */
-DURESS_API const char *duress_call_stage_text(const struct duress_call *call);
+DURESS_API const char *duress_call_stage_text(const struct duress_call *call) DURESS_NONNULL(1);
 
 /* When |call| began. Children that are begun inside process() begin when their parent did: one clock for all of them.
  */
-DURESS_API uint64_t duress_call_started_ns(const struct duress_call *call);
+DURESS_API uint64_t duress_call_started_ns(const struct duress_call *call) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,8 @@ typedef bool (*duress_goes_on_fn)(void *context, const struct duress_failure *fa
 typedef bool (*duress_healthy_fn)(void *context, size_t index, struct duress_agent *agent);
 
 /* The default, for a predicate of one's own to build on; |context| is not used. Thread-safe. */
-DURESS_API bool duress_fallback_goes_on(void *context, const struct duress_failure *failure, bool idempotent);
+DURESS_API bool duress_fallback_goes_on(void *context, const struct duress_failure *failure, bool idempotent)
+    DURESS_NONNULL(2);
 
 struct duress_fallback_options {
     duress_goes_on_fn goes_on;    /* NULL: duress_fallback_goes_on() */

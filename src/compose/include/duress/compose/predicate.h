@@ -39,7 +39,7 @@ struct duress_metadata_value {
 };
 
 /* |context| is a const struct duress_metadata_value *. Of a key that stands there more than once the last counts. */
-DURESS_API bool duress_metadata_is(const void *context, const struct duress_message *request);
+DURESS_API bool duress_metadata_is(const void *context, const struct duress_message *request) DURESS_NONNULL(1);
 
 struct duress_predicate {
     duress_predicate_fn fn;
@@ -48,9 +48,9 @@ struct duress_predicate {
 
 /* |context| is an array of const struct duress_predicate that ends with an fn of NULL: whether all (of an empty one:
  * true), any (false), or none (true) of them hold. */
-DURESS_API bool duress_all_of(const void *context, const struct duress_message *request);
-DURESS_API bool duress_any_of(const void *context, const struct duress_message *request);
-DURESS_API bool duress_none_of(const void *context, const struct duress_message *request);
+DURESS_API bool duress_all_of(const void *context, const struct duress_message *request) DURESS_NONNULL(1);
+DURESS_API bool duress_any_of(const void *context, const struct duress_message *request) DURESS_NONNULL(1);
+DURESS_API bool duress_none_of(const void *context, const struct duress_message *request) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -40,15 +40,17 @@ typedef void (*duress_batch_fn)(void *context, struct duress_batch_run *run);
 /* One item's answer. |reply| is borrowed, of |failure| a copy is made. Where its caller does not wait any more the
  * answer is dropped; for an item that was answered before, or that there is none of, nothing happens. Callers may be
  * told inside, and do what they like. */
-DURESS_API void duress_batch_run_reply(struct duress_batch_run *run, size_t index, struct duress_message *reply);
-DURESS_API void duress_batch_run_fail(struct duress_batch_run *run, size_t index, const struct duress_failure *failure);
+DURESS_API void duress_batch_run_reply(struct duress_batch_run *run, size_t index, struct duress_message *reply)
+    DURESS_NONNULL(1);
+DURESS_API void duress_batch_run_fail(struct duress_batch_run *run, size_t index, const struct duress_failure *failure)
+    DURESS_NONNULL(1);
 
 /* Whether the item's caller still waits for its answer. */
-DURESS_API bool duress_batch_run_is_wanted(const struct duress_batch_run *run, size_t index);
+DURESS_API bool duress_batch_run_is_wanted(const struct duress_batch_run *run, size_t index) DURESS_NONNULL(1);
 
 /* The batch is done: what was not answered is forgotten. |run| is gone. Owed once, even where nobody waits any more and
  * where the agent is gone. */
-DURESS_API void duress_batch_run_end(struct duress_batch_run *run);
+DURESS_API void duress_batch_run_end(struct duress_batch_run *run) DURESS_NONNULL(1);
 
 struct duress_batch_agent_options {
     struct duress_batch_options batch;

@@ -80,7 +80,7 @@ DURESS_API DURESS_MUST_CHECK int duress_with_cache(struct duress_agent *inner,
 /* The default stale_if: what a retry may help (duress_error_is_retryable()) or a breaker counts (_is_counted()), and
  * refusals by layers below: CIRCUIT_OPEN, RATE_LIMITED, BULKHEAD_FULL, RETRY_BUDGET_SPENT. Not a caller's mistakes.
  * Thread-safe. */
-DURESS_API bool duress_cache_stale_if(void *context, const struct duress_failure *failure);
+DURESS_API bool duress_cache_stale_if(void *context, const struct duress_failure *failure) DURESS_NONNULL(2);
 
 /* Forgets the reply to |request|, by the same key as a call of it would have. A call below that is under way still
  * answers those who wait, but its reply is not kept, as it may be older than the reason to forget. True where there was

@@ -102,10 +102,10 @@ DURESS_API DURESS_MUST_CHECK int duress_adaptive_limit_init(struct duress_adapti
  * service was overloaded or did not answer in time, and |took_ns| is not looked at. Calls that failed otherwise or were
  * cancelled are no samples. Returns the limit from now on. Thread-safe, never waits. */
 DURESS_API uint32_t duress_adaptive_limit_sample(struct duress_adaptive_limit *adaptive, uint64_t now_ns,
-                                                 uint64_t took_ns, uint32_t in_use, bool dropped);
+                                                 uint64_t took_ns, uint32_t in_use, bool dropped) DURESS_NONNULL(1);
 
 /* The limit: limit_min to limit_max. Thread-safe. */
-DURESS_API uint32_t duress_adaptive_limit_limit(const struct duress_adaptive_limit *adaptive);
+DURESS_API uint32_t duress_adaptive_limit_limit(const struct duress_adaptive_limit *adaptive) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

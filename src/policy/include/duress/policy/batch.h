@@ -80,7 +80,8 @@ struct duress_batch {
 };
 
 /* Readies a batch of the caller's memory. |options| come from duress_batch_options_init() and are copied. */
-DURESS_API void duress_batch_init(struct duress_batch *batch, const struct duress_batch_options *options);
+DURESS_API void duress_batch_init(struct duress_batch *batch, const struct duress_batch_options *options)
+    DURESS_NONNULL(1);
 
 enum duress_batch_verdict {
     DURESS_BATCH_QUEUED = 0, /* it waits: look at duress_batch_due_ns() */
@@ -91,24 +92,25 @@ enum duress_batch_verdict {
 /* An item of |bytes| came at |now_ns|; its caller waits until |deadline_ns|, or DURESS_TIME_NEVER. */
 DURESS_API DURESS_MUST_CHECK enum duress_batch_verdict duress_batch_add(struct duress_batch *batch,
                                                                         struct duress_batch_item *item, uint64_t bytes,
-                                                                        uint64_t deadline_ns, uint64_t now_ns);
+                                                                        uint64_t deadline_ns, uint64_t now_ns)
+    DURESS_NONNULL(1);
 
 /* |item|, which waits, does not want to any more. */
-DURESS_API void duress_batch_remove(struct duress_batch *batch, struct duress_batch_item *item);
+DURESS_API void duress_batch_remove(struct duress_batch *batch, struct duress_batch_item *item) DURESS_NONNULL(1);
 
 /* From when on the next batch may be taken; 0: at once, it is full. DURESS_TIME_NEVER where nothing waits or
  * in_flight_max are out. Changes with each call of a function here. */
-DURESS_API uint64_t duress_batch_due_ns(const struct duress_batch *batch);
+DURESS_API uint64_t duress_batch_due_ns(const struct duress_batch *batch) DURESS_NONNULL(1);
 
 /* Takes the next batch where it is due at |now_ns|: its first |count| items one after the other by duress_batch_pop().
  * Returns the count, from 1 to items_max; 0 where none is due. duress_batch_end() is owed once for it. */
-DURESS_API DURESS_MUST_CHECK uint32_t duress_batch_take(struct duress_batch *batch, uint64_t now_ns);
+DURESS_API DURESS_MUST_CHECK uint32_t duress_batch_take(struct duress_batch *batch, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The item that has waited for longest, taken out. To be called as often as duress_batch_take() said, at once. */
-DURESS_API struct duress_batch_item *duress_batch_pop(struct duress_batch *batch);
+DURESS_API struct duress_batch_item *duress_batch_pop(struct duress_batch *batch) DURESS_NONNULL(1);
 
 /* A batch that was taken has ended. */
-DURESS_API void duress_batch_end(struct duress_batch *batch);
+DURESS_API void duress_batch_end(struct duress_batch *batch) DURESS_NONNULL(1);
 
 /* Name in lower case ("queued"); never NULL. Thread-safe. */
 DURESS_API const char *duress_batch_verdict_name(enum duress_batch_verdict verdict);

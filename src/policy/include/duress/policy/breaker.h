@@ -250,12 +250,13 @@ DURESS_API DURESS_MUST_CHECK int duress_breaker_init(struct duress_breaker *brea
  * open that is the end of the recovery; when probing, the instant by which the oldest probe has reported or is given
  * up; when forced open DURESS_TIME_NEVER; on DURESS_ADMIT |now_ns|. Thread-safe, never waits. */
 DURESS_API enum duress_verdict duress_breaker_acquire(struct duress_breaker *breaker, uint64_t now_ns,
-                                                      struct duress_permit *permit, uint64_t *retry_at_ns);
+                                                      struct duress_permit *permit, uint64_t *retry_at_ns)
+    DURESS_NONNULL(1);
 
 /* Says how the call of |permit| ended at |now_ns|. A permit from before the breaker's last change of state is counted
  * in the totals, and never moves the state. Thread-safe, never waits. */
 DURESS_API void duress_breaker_report(struct duress_breaker *breaker, struct duress_permit permit,
-                                      enum duress_outcome outcome, uint64_t now_ns);
+                                      enum duress_outcome outcome, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* What a call that ended with |code| (0 or DURESS_E_*) says about its service: success; cancelled; failure where the
  * list of errors counts the code; else ignored. Unknown codes are failures. Thread-safe. */
@@ -263,34 +264,35 @@ DURESS_API enum duress_outcome duress_outcome_of(int code);
 
 /* Gives up the probes whose leases have ended by |now_ns|, as the next acquire or report would. Never needed; for those
  * who watch the state of a breaker without traffic. Thread-safe, never waits. */
-DURESS_API void duress_breaker_tick(struct duress_breaker *breaker, uint64_t now_ns);
+DURESS_API void duress_breaker_tick(struct duress_breaker *breaker, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Refuses or admits everything from now on, whatever happens, until released: for maintenance, drills and tests.
  * Results are counted in the totals alone. Thread-safe, never waits. */
-DURESS_API void duress_breaker_force_open(struct duress_breaker *breaker, uint64_t now_ns);
-DURESS_API void duress_breaker_force_closed(struct duress_breaker *breaker, uint64_t now_ns);
+DURESS_API void duress_breaker_force_open(struct duress_breaker *breaker, uint64_t now_ns) DURESS_NONNULL(1);
+DURESS_API void duress_breaker_force_closed(struct duress_breaker *breaker, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Back to automatic. After forced closed it is closed, with nothing counted. After forced open it is half-open, because
  * nobody knows how the service is, and a probe finds out at less risk than the crowd. Without effect on a breaker that
  * is not forced. Thread-safe, never waits. */
-DURESS_API void duress_breaker_release(struct duress_breaker *breaker, uint64_t now_ns);
+DURESS_API void duress_breaker_release(struct duress_breaker *breaker, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* When a probe will next be let through: 0 where one would be now, the same instants as acquire's *retry_at_ns where
  * one would be refused, DURESS_TIME_NEVER where calls are no probes (closed, forced). Thread-safe. */
-DURESS_API uint64_t duress_breaker_next_ns(const struct duress_breaker *breaker);
+DURESS_API uint64_t duress_breaker_next_ns(const struct duress_breaker *breaker) DURESS_NONNULL(1);
 
 /* The state as of the last call that was given the time. Thread-safe. */
-DURESS_API enum duress_breaker_state duress_breaker_state(const struct duress_breaker *breaker);
+DURESS_API enum duress_breaker_state duress_breaker_state(const struct duress_breaker *breaker) DURESS_NONNULL(1);
 
 /* All there is to see. The state and its counts are of one instant, each total is of an instant of its own, and
  * |admitted| is never less than the outcomes add up to. Thread-safe. */
-DURESS_API void duress_breaker_snapshot(const struct duress_breaker *breaker, struct duress_breaker_snapshot *snapshot);
+DURESS_API void duress_breaker_snapshot(const struct duress_breaker *breaker, struct duress_breaker_snapshot *snapshot)
+    DURESS_NONNULL(1);
 
 /* Copies the last changes of state, oldest first, at most |capacity| and at most DURESS_BREAKER_LOG_COUNT of them, to
  * |transitions| and returns their number. A change may be missing for as long as the thread that made it has not yet
  * written it down; the generations of neighbours show such a gap. Thread-safe. */
 DURESS_API size_t duress_breaker_log(const struct duress_breaker *breaker,
-                                     struct duress_breaker_transition *transitions, size_t capacity);
+                                     struct duress_breaker_transition *transitions, size_t capacity) DURESS_NONNULL(1);
 
 /* Names in lower case ("half-open", "probe failed"); never NULL. Thread-safe. */
 DURESS_API const char *duress_breaker_state_name(enum duress_breaker_state state);

@@ -74,25 +74,26 @@ DURESS_API DURESS_MUST_CHECK int duress_bucket_init(struct duress_bucket *bucket
  * changed, and *ready_at_ns (may be NULL) is the instant at which they will be there if nobody else takes any: the
  * first one at which asking again can help; DURESS_TIME_NEVER for more than |burst|. Thread-safe, never waits. */
 DURESS_API DURESS_MUST_CHECK bool duress_bucket_acquire(struct duress_bucket *bucket, uint32_t tokens, uint64_t now_ns,
-                                                        uint64_t *ready_at_ns);
+                                                        uint64_t *ready_at_ns) DURESS_NONNULL(1);
 
 /* When |tokens| will have come in, taken one lot after the other by nobody but a queue of callers: |tokens| may be more
  * than |burst|, for the caller at the end of it. |now_ns| where they are there; DURESS_TIME_NEVER where that is 2^61
  * ticks off (half an hour at the oddest rate, 73 years at 10 a second). Takes nothing. Thread-safe. */
-DURESS_API uint64_t duress_bucket_ready_ns(const struct duress_bucket *bucket, uint64_t tokens, uint64_t now_ns);
+DURESS_API uint64_t duress_bucket_ready_ns(const struct duress_bucket *bucket, uint64_t tokens, uint64_t now_ns)
+    DURESS_NONNULL(1);
 
 /* Gives |tokens| back that were taken at |taken_ns| (the instant given then) and not used. What has come in since, or
  * could have, is subtracted: meanwhile the bucket may have been as full as it gets, and would have lost what is now
  * given back. So at the same instant all of it comes back, and after burst * per_ns / rate nothing. Those who wait
  * elsewhere are not told. Thread-safe, never waits. */
 DURESS_API void duress_bucket_give_back(struct duress_bucket *bucket, uint32_t tokens, uint64_t taken_ns,
-                                        uint64_t now_ns);
+                                        uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Whole tokens in the bucket at |now_ns|. Thread-safe. */
-DURESS_API uint32_t duress_bucket_tokens(const struct duress_bucket *bucket, uint64_t now_ns);
+DURESS_API uint32_t duress_bucket_tokens(const struct duress_bucket *bucket, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* As it was made. */
-DURESS_API uint32_t duress_bucket_burst(const struct duress_bucket *bucket);
+DURESS_API uint32_t duress_bucket_burst(const struct duress_bucket *bucket) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -64,19 +64,19 @@ DURESS_API DURESS_MUST_CHECK int duress_bulkhead_init(struct duress_bulkhead *bu
                                                       struct duress_failure *why);
 
 /* Takes a slot: true where one was free; it must be released exactly once. */
-DURESS_API DURESS_MUST_CHECK bool duress_bulkhead_acquire(struct duress_bulkhead *bulkhead);
+DURESS_API DURESS_MUST_CHECK bool duress_bulkhead_acquire(struct duress_bulkhead *bulkhead) DURESS_NONNULL(1);
 
 /* Gives a slot back, or hands it on to a queue where callers wait. Returns the owner of the queue that must be woken
  * now, NULL where nobody has to be: it will find the slot with duress_bulkhead_take(). */
-DURESS_API DURESS_MUST_CHECK void *duress_bulkhead_release(struct duress_bulkhead *bulkhead);
+DURESS_API DURESS_MUST_CHECK void *duress_bulkhead_release(struct duress_bulkhead *bulkhead) DURESS_NONNULL(1);
 
 /* Changes the limit (1 to DURESS_BULKHEAD_LIMIT_MAX; cut to that range). Where it grew, call duress_bulkhead_offer()
  * until that says false. */
-DURESS_API void duress_bulkhead_set_limit(struct duress_bulkhead *bulkhead, uint32_t limit);
+DURESS_API void duress_bulkhead_set_limit(struct duress_bulkhead *bulkhead, uint32_t limit) DURESS_NONNULL(1);
 
 /* Hands one free slot to who has waited longest: false where no slot is free or nobody waits. *wake is the owner of the
  * queue that must be woken now, or NULL. */
-DURESS_API bool duress_bulkhead_offer(struct duress_bulkhead *bulkhead, void **wake);
+DURESS_API bool duress_bulkhead_offer(struct duress_bulkhead *bulkhead, void **wake) DURESS_NONNULL(1);
 
 /* --- for queues --- */
 
@@ -86,24 +86,27 @@ DURESS_API DURESS_MUST_CHECK int duress_bulkhead_join(struct duress_bulkhead *bu
                                                       struct duress_failure *why);
 
 /* Leaves it: when nobody waits there and no slot is on its way. */
-DURESS_API void duress_bulkhead_leave(struct duress_bulkhead *bulkhead, uint32_t seat);
+DURESS_API void duress_bulkhead_leave(struct duress_bulkhead *bulkhead, uint32_t seat) DURESS_NONNULL(1);
 
 /* One caller more waits at |seat|, behind those of its queue. True where it got a slot after all, and does not wait;
  * else *ticket is its number in the order of arrival at all queues. *wake as duress_bulkhead_release() returns it. */
 DURESS_API DURESS_MUST_CHECK bool duress_bulkhead_wait(struct duress_bulkhead *bulkhead, uint32_t seat,
-                                                       uint64_t *ticket, void **wake);
+                                                       uint64_t *ticket, void **wake) DURESS_NONNULL(1);
 
 /* A caller at |seat| gives up. False: too late, a slot is on its way, and the queue will take one for which nobody
  * waits any more. */
-DURESS_API DURESS_MUST_CHECK bool duress_bulkhead_stop_waiting(struct duress_bulkhead *bulkhead, uint32_t seat);
+DURESS_API DURESS_MUST_CHECK bool duress_bulkhead_stop_waiting(struct duress_bulkhead *bulkhead, uint32_t seat)
+    DURESS_NONNULL(1);
 
 /* Says whose turn is next at |seat|: the ticket of the queue's first caller. To be told after each change. */
-DURESS_API void duress_bulkhead_set_first(struct duress_bulkhead *bulkhead, uint32_t seat, uint64_t ticket);
+DURESS_API void duress_bulkhead_set_first(struct duress_bulkhead *bulkhead, uint32_t seat, uint64_t ticket)
+    DURESS_NONNULL(1);
 
 /* Takes the slots that were handed to |seat|, and returns their number: the first so many callers of the queue may run,
  * and what is left over must be released. Called when the queue was woken and at no other time: between the two its
  * owner is touched by others. */
-DURESS_API DURESS_MUST_CHECK uint32_t duress_bulkhead_take(struct duress_bulkhead *bulkhead, uint32_t seat);
+DURESS_API DURESS_MUST_CHECK uint32_t duress_bulkhead_take(struct duress_bulkhead *bulkhead, uint32_t seat)
+    DURESS_NONNULL(1);
 
 /* --- looking --- */
 
@@ -114,7 +117,7 @@ struct duress_bulkhead_snapshot {
 };
 /* All there is to see. Thread-safe. */
 DURESS_API void duress_bulkhead_snapshot(const struct duress_bulkhead *bulkhead,
-                                         struct duress_bulkhead_snapshot *snapshot);
+                                         struct duress_bulkhead_snapshot *snapshot) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

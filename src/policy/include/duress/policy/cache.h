@@ -131,23 +131,25 @@ struct duress_cache {
 
 /* How many buckets duress_cache_init() wants for |options|, which are complete: the power of two that is not below
  * entries_max. */
-DURESS_API size_t duress_cache_bucket_count(const struct duress_cache_options *options);
+DURESS_API size_t duress_cache_bucket_count(const struct duress_cache_options *options) DURESS_NONNULL(1);
 
 /* Readies a cache of the caller's memory. |options| come from duress_cache_options_init() and are copied; |buckets| are
  * duress_cache_bucket_count() of them, zeroed, borrowed for the cache's life. |hash_key| is drawn by the owner. */
 DURESS_API void duress_cache_init(struct duress_cache *cache, const struct duress_cache_options *options,
-                                  struct duress_cache_entry **buckets, const uint64_t hash_key[2]);
+                                  struct duress_cache_entry **buckets, const uint64_t hash_key[2]) DURESS_NONNULL(1);
 
 /* The hash of |key|, for the two functions that follow. */
-DURESS_API uint64_t duress_cache_hash(const struct duress_cache *cache, const struct duress_cache_key *key);
+DURESS_API uint64_t duress_cache_hash(const struct duress_cache *cache, const struct duress_cache_key *key)
+    DURESS_NONNULL(1);
 
 /* The entry of |key|, or NULL. */
 DURESS_API struct duress_cache_entry *duress_cache_find(const struct duress_cache *cache,
-                                                        const struct duress_cache_key *key, uint64_t hash);
+                                                        const struct duress_cache_key *key, uint64_t hash)
+    DURESS_NONNULL(1);
 
 /* Puts |entry|, zeroed, into the table; there is none of |key| yet. duress_cache_lead() follows at once. */
 DURESS_API void duress_cache_insert(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                    const struct duress_cache_key *key, uint64_t hash);
+                                    const struct duress_cache_key *key, uint64_t hash) DURESS_NONNULL(1);
 
 enum duress_cache_verdict {
     DURESS_CACHE_HIT = 0, /* the entry's reply is fresh: answer with it */
@@ -159,52 +161,53 @@ enum duress_cache_verdict {
 /* What is to become of one who asks at |now_ns| for |entry| (NULL: there is none of the key). A hit makes the entry the
  * last used one. */
 DURESS_API enum duress_cache_verdict duress_cache_decide(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                                         uint64_t now_ns);
+                                                         uint64_t now_ns) DURESS_NONNULL(1);
 
 /* |waiter| is the first to wait for a flight of |entry|, which begins. */
 DURESS_API void duress_cache_lead(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                  struct duress_cache_waiter *waiter);
+                                  struct duress_cache_waiter *waiter) DURESS_NONNULL(1);
 
 /* |waiter| waits for the flight of |entry| as well. */
 DURESS_API void duress_cache_join(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                  struct duress_cache_waiter *waiter);
+                                  struct duress_cache_waiter *waiter) DURESS_NONNULL(1);
 
 /* |waiter| does not wait any more; nothing where it does not. True where it was the last one of its flight, which is
  * over with that: the call below is to be given up, and the entry looked at (duress_cache_entry_is_idle()). */
-DURESS_API DURESS_MUST_CHECK bool duress_cache_leave(struct duress_cache *cache, struct duress_cache_waiter *waiter);
+DURESS_API DURESS_MUST_CHECK bool duress_cache_leave(struct duress_cache *cache, struct duress_cache_waiter *waiter)
+    DURESS_NONNULL(1);
 
 /* Whether a reply of |bytes| (what it costs in memory, the key included) that the flight of |entry| brought at |now_ns|
  * is kept: it replaces the one before. False where it is too large or |entry| was forgotten meanwhile; then the one
  * before is gone as well, being outdated. The entry is the last used one. duress_cache_land() follows, and
  * duress_cache_excess(). */
 DURESS_API DURESS_MUST_CHECK bool duress_cache_store(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                                     uint64_t bytes, uint64_t now_ns);
+                                                     uint64_t bytes, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Whether |entry| has a reply that may be used at |now_ns| where its flight has failed. */
 DURESS_API bool duress_cache_is_stale(const struct duress_cache *cache, const struct duress_cache_entry *entry,
-                                      uint64_t now_ns);
+                                      uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The flight of |entry| is over, after duress_cache_store() or duress_cache_is_stale() were asked: who waited is moved
  * to |waiters|, a link of the caller's memory, in the order in which they came, and has left. The entry may be idle. */
 DURESS_API void duress_cache_land(struct duress_cache *cache, struct duress_cache_entry *entry,
-                                  struct duress_cache_link *waiters);
+                                  struct duress_cache_link *waiters) DURESS_NONNULL(1);
 
 /* The next of the |waiters| that landed, taken out; NULL where there is none left. Those that leave meanwhile are not
  * among them. */
-DURESS_API struct duress_cache_waiter *duress_cache_next(struct duress_cache_link *waiters);
+DURESS_API struct duress_cache_waiter *duress_cache_next(struct duress_cache_link *waiters) DURESS_NONNULL(1);
 
 /* The entry whose reply is given up next: the least recently used one while there is more than is allowed; NULL where
  * there is not. It has no reply any more (release it), and may be idle. */
-DURESS_API struct duress_cache_entry *duress_cache_excess(struct duress_cache *cache);
+DURESS_API struct duress_cache_entry *duress_cache_excess(struct duress_cache *cache) DURESS_NONNULL(1);
 
 /* Likewise: the one whose reply is dead for longest. To be asked now and then, a few times: no timer is needed. */
-DURESS_API struct duress_cache_entry *duress_cache_dead(struct duress_cache *cache, uint64_t now_ns);
+DURESS_API struct duress_cache_entry *duress_cache_dead(struct duress_cache *cache, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Takes |entry| out: its reply is given up (where it had one: release it), its flight flies on unlisted. */
-DURESS_API void duress_cache_forget(struct duress_cache *cache, struct duress_cache_entry *entry);
+DURESS_API void duress_cache_forget(struct duress_cache *cache, struct duress_cache_entry *entry) DURESS_NONNULL(1);
 
 /* One of the table's entries, for taking all of them out one after the other; NULL where there is none. */
-DURESS_API struct duress_cache_entry *duress_cache_first(const struct duress_cache *cache);
+DURESS_API struct duress_cache_entry *duress_cache_first(const struct duress_cache *cache) DURESS_NONNULL(1);
 
 /* Neither a reply nor a flight: it is out of the table, and its memory is the owner's again. */
 static inline bool duress_cache_entry_is_idle(const struct duress_cache_entry *entry)

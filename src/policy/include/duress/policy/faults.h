@@ -86,17 +86,18 @@ struct duress_fault_decision {
 
 /* What the next call gets. Draws from |prng| where chance decides: once for the fault, and once more for DELAY, CORRUPT
  * and TRUNCATE. */
-DURESS_API struct duress_fault_decision duress_faults_decide(struct duress_faults *faults, struct duress_prng *prng);
+DURESS_API struct duress_fault_decision duress_faults_decide(struct duress_faults *faults, struct duress_prng *prng)
+    DURESS_NONNULL(1);
 
 /* Begins anew: the pattern, and the count of calls before the crash. */
-DURESS_API void duress_faults_reset(struct duress_faults *faults);
+DURESS_API void duress_faults_reset(struct duress_faults *faults) DURESS_NONNULL(1);
 
 /* Whether the service has crashed, so that all calls fail. */
-DURESS_API bool duress_faults_has_crashed(const struct duress_faults *faults);
+DURESS_API bool duress_faults_has_crashed(const struct duress_faults *faults) DURESS_NONNULL(1);
 
 /* How a call with ERROR, ERROR_AFTER or CRASH fails. A crashed service refuses connections, not ambiguously. */
 DURESS_API void duress_faults_failure(const struct duress_faults *faults, enum duress_fault fault,
-                                      struct duress_failure *failure);
+                                      struct duress_failure *failure) DURESS_NONNULL(1);
 
 #define DURESS_FAULTS_CORRUPT_BYTES_MAX 8
 

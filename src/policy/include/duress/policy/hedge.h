@@ -90,10 +90,10 @@ DURESS_API DURESS_MUST_CHECK int
 duress_hedge_init(struct duress_hedge *hedge, const struct duress_hedge_options *options, struct duress_failure *why);
 
 /* The delay that holds for a call that begins at |now_ns|. */
-DURESS_API uint64_t duress_hedge_delay_ns(struct duress_hedge *hedge, uint64_t now_ns);
+DURESS_API uint64_t duress_hedge_delay_ns(struct duress_hedge *hedge, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* How many samples the delay goes by as of the last call of a function that was given the time. */
-DURESS_API uint64_t duress_hedge_samples(const struct duress_hedge *hedge);
+DURESS_API uint64_t duress_hedge_samples(const struct duress_hedge *hedge) DURESS_NONNULL(1);
 
 /* One call. Transparent; every field is private. */
 struct duress_hedge_call {
@@ -107,17 +107,17 @@ struct duress_hedge_call {
 
 /* A call and its first attempt begin at |now_ns|. |deadline_ns|: DURESS_TIME_NEVER for none. */
 DURESS_API void duress_hedge_begin(struct duress_hedge *hedge, struct duress_hedge_call *call, bool idempotent,
-                                   uint64_t deadline_ns, uint64_t now_ns);
+                                   uint64_t deadline_ns, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* When another attempt is due, or DURESS_TIME_NEVER. */
-DURESS_API uint64_t duress_hedge_next_ns(const struct duress_hedge_call *call);
+DURESS_API uint64_t duress_hedge_next_ns(const struct duress_hedge_call *call) DURESS_NONNULL(1);
 
 /* Another attempt was due, and begins at |now_ns|: the next one is due a delay later. Where it was due but cannot be
  * begun (the budget, memory) call duress_hedge_stop() instead. */
-DURESS_API void duress_hedge_another(struct duress_hedge_call *call, uint64_t now_ns);
+DURESS_API void duress_hedge_another(struct duress_hedge_call *call, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* No further attempt is to be begun. */
-DURESS_API void duress_hedge_stop(struct duress_hedge_call *call);
+DURESS_API void duress_hedge_stop(struct duress_hedge_call *call) DURESS_NONNULL(1);
 
 /* What becomes of the call. */
 enum duress_hedge_verdict {
@@ -129,16 +129,17 @@ enum duress_hedge_verdict {
 /* An attempt that began at |begun_ns| ended at |now_ns|, with a success or a failure. Afterwards, but for GOES_ON, no
  * further attempt is due. */
 DURESS_API enum duress_hedge_verdict duress_hedge_ended(struct duress_hedge *hedge, struct duress_hedge_call *call,
-                                                        bool success, uint64_t begun_ns, uint64_t now_ns);
+                                                        bool success, uint64_t begun_ns, uint64_t now_ns)
+    DURESS_NONNULL(1);
 
 /* The first chunk of a streamed reply came at |now_ns|, of an attempt that began at |begun_ns|: it has won, and its
  * latency is the time until here; how long the rest takes is not measured. The others have been given up before. */
 DURESS_API void duress_hedge_answering(struct duress_hedge *hedge, struct duress_hedge_call *call, uint64_t begun_ns,
-                                       uint64_t now_ns);
+                                       uint64_t now_ns) DURESS_NONNULL(1);
 
 /* An attempt that began at |begun_ns| was given up at |now_ns|. */
 DURESS_API void duress_hedge_given_up(struct duress_hedge *hedge, struct duress_hedge_call *call, uint64_t begun_ns,
-                                      uint64_t now_ns);
+                                      uint64_t now_ns) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

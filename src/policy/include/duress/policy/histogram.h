@@ -50,22 +50,25 @@ struct duress_histogram {
 };
 
 /* Forgets everything. */
-DURESS_API void duress_histogram_reset(struct duress_histogram *histogram);
+DURESS_API void duress_histogram_reset(struct duress_histogram *histogram) DURESS_NONNULL(1);
 
 /* Counts |value| once. */
-DURESS_API void duress_histogram_record(struct duress_histogram *histogram, uint64_t value);
+DURESS_API void duress_histogram_record(struct duress_histogram *histogram, uint64_t value) DURESS_NONNULL(1);
 
 /* Adds all that |other| holds, as if it had been recorded in |histogram| too. */
-DURESS_API void duress_histogram_merge(struct duress_histogram *histogram, const struct duress_histogram *other);
+DURESS_API void duress_histogram_merge(struct duress_histogram *histogram, const struct duress_histogram *other)
+    DURESS_NONNULL(1);
 
 /* The smallest number that at least |share_ppm| millionths of the recorded ones do not exceed, within the bound above:
  * 500000 for the median, 999000 for p99.9, 1000000 (or more) for the greatest number, exactly. 0 where nothing is
  * recorded. Takes about a microsecond. */
-DURESS_API uint64_t duress_histogram_quantile(const struct duress_histogram *histogram, uint32_t share_ppm);
+DURESS_API uint64_t duress_histogram_quantile(const struct duress_histogram *histogram, uint32_t share_ppm)
+    DURESS_NONNULL(1);
 
 /* How many recorded numbers are at most |value|; those in the bucket of |value| are all counted, so numbers up to 1/64
  * greater may be among them. Never falls as |value| grows; all for |value| beyond. */
-DURESS_API uint64_t duress_histogram_count_at_most(const struct duress_histogram *histogram, uint64_t value);
+DURESS_API uint64_t duress_histogram_count_at_most(const struct duress_histogram *histogram, uint64_t value)
+    DURESS_NONNULL(1);
 
 struct duress_histogram_summary {
     uint64_t count;
@@ -80,7 +83,7 @@ struct duress_histogram_summary {
 };
 /* Fills |summary| with what |histogram| holds now. */
 DURESS_API void duress_histogram_summary(const struct duress_histogram *histogram,
-                                         struct duress_histogram_summary *summary);
+                                         struct duress_histogram_summary *summary) DURESS_NONNULL(1);
 
 /* Follows one quantile while numbers are recorded, at the cost of a step or two for each, where
  * duress_histogram_quantile() would walk over all buckets. A plain value; every field is private. */
@@ -93,20 +96,21 @@ struct duress_histogram_cursor {
 /* Finds the quantile of |share_ppm| millionths in |histogram|, from scratch: to begin with, and after a reset or a
  * merge. */
 DURESS_API void duress_histogram_cursor_seek(struct duress_histogram_cursor *cursor,
-                                             const struct duress_histogram *histogram, uint32_t share_ppm);
+                                             const struct duress_histogram *histogram, uint32_t share_ppm)
+    DURESS_NONNULL(1);
 
 /* duress_histogram_record(), and |cursor|, which was up to date, goes along. */
 DURESS_API void duress_histogram_cursor_record(struct duress_histogram_cursor *cursor,
-                                               struct duress_histogram *histogram, uint64_t value);
+                                               struct duress_histogram *histogram, uint64_t value) DURESS_NONNULL(1);
 
 /* What duress_histogram_quantile() would say. */
 DURESS_API uint64_t duress_histogram_cursor_value(const struct duress_histogram_cursor *cursor,
-                                                  const struct duress_histogram *histogram);
+                                                  const struct duress_histogram *histogram) DURESS_NONNULL(1);
 
 /* The upper end of the bucket that the quantile lies in, also where no number as great was recorded (but for what lies
  * beyond): within the same bound, and longer than nearly all numbers in the bucket. */
 DURESS_API uint64_t duress_histogram_cursor_bound(const struct duress_histogram_cursor *cursor,
-                                                  const struct duress_histogram *histogram);
+                                                  const struct duress_histogram *histogram) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -85,7 +85,7 @@ struct duress_rate_decision {
 DURESS_API struct duress_rate_decision duress_rate_limit_decide(const struct duress_rate_limit_options *options,
                                                                 struct duress_bucket *bucket,
                                                                 const struct duress_rate_request *request,
-                                                                uint64_t now_ns);
+                                                                uint64_t now_ns) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

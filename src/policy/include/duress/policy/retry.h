@@ -109,7 +109,8 @@ struct duress_retry_decision {
 };
 
 /* Begins a call: its first attempt is under way. |options| come from duress_retry_options_init(). */
-DURESS_API void duress_retry_init(struct duress_retry *retry, const struct duress_retry_options *options);
+DURESS_API void duress_retry_init(struct duress_retry *retry, const struct duress_retry_options *options)
+    DURESS_NONNULL(1);
 
 /* Decides about the attempt that failed with |failure| at |now_ns|. |idempotent|: the call may be executed twice.
  * |deadline_ns|: the whole call's, or DURESS_TIME_NEVER. On DURESS_RETRY_WAIT the next attempt counts as begun. Draws
@@ -119,7 +120,7 @@ DURESS_API struct duress_retry_decision duress_retry_decide(struct duress_retry 
                                                             const struct duress_retry_options *options,
                                                             const struct duress_failure *failure, bool idempotent,
                                                             uint64_t deadline_ns, uint64_t now_ns,
-                                                            struct duress_prng *prng);
+                                                            struct duress_prng *prng) DURESS_NONNULL(1);
 
 /* Names in lower case ("attempts spent"); never NULL. Thread-safe. */
 DURESS_API const char *duress_retry_reason_name(enum duress_retry_reason reason);

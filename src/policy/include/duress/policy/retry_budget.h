@@ -64,14 +64,14 @@ DURESS_API DURESS_MUST_CHECK int duress_retry_budget_init(struct duress_retry_bu
                                                           struct duress_failure *why);
 
 /* Pays in for one call. What is above the capacity is lost. Thread-safe, never waits. */
-DURESS_API void duress_retry_budget_deposit(struct duress_retry_budget *budget);
+DURESS_API void duress_retry_budget_deposit(struct duress_retry_budget *budget) DURESS_NONNULL(1);
 
 /* Takes a token for one retry: true where there was one. Thread-safe, never waits. */
-DURESS_API DURESS_MUST_CHECK bool duress_retry_budget_withdraw(struct duress_retry_budget *budget);
+DURESS_API DURESS_MUST_CHECK bool duress_retry_budget_withdraw(struct duress_retry_budget *budget) DURESS_NONNULL(1);
 
 /* What is to be seen; each figure is of an instant of its own. Thread-safe. */
 DURESS_API void duress_retry_budget_snapshot(const struct duress_retry_budget *budget,
-                                             struct duress_retry_budget_snapshot *snapshot);
+                                             struct duress_retry_budget_snapshot *snapshot) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

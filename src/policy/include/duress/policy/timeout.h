@@ -44,7 +44,7 @@ DURESS_API DURESS_MUST_CHECK int duress_timeout_options_init(struct duress_timeo
 /* The deadline of something that begins at |now_ns| inside a call whose deadline is |call_deadline_ns| (or
  * DURESS_TIME_NEVER), until its first chunk. |options| come from duress_timeout_options_init(). Thread-safe. */
 DURESS_API uint64_t duress_timeout_deadline_ns(const struct duress_timeout_options *options, uint64_t call_deadline_ns,
-                                               uint64_t now_ns);
+                                               uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Which limit has passed. */
 enum duress_timeout_expiry {
@@ -63,19 +63,20 @@ struct duress_timeout {
 
 /* Begins at |now_ns|. */
 DURESS_API void duress_timeout_init(struct duress_timeout *timeout, const struct duress_timeout_options *options,
-                                    uint64_t call_deadline_ns, uint64_t now_ns);
+                                    uint64_t call_deadline_ns, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* A chunk came at |now_ns|: the gap begins anew. Without effect where the deadline has passed: what is over stays over.
  */
 DURESS_API void duress_timeout_chunk(struct duress_timeout *timeout, const struct duress_timeout_options *options,
-                                     uint64_t now_ns);
+                                     uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The instant at which it is over unless a chunk comes before, or DURESS_TIME_NEVER. */
-DURESS_API uint64_t duress_timeout_at_ns(const struct duress_timeout *timeout);
+DURESS_API uint64_t duress_timeout_at_ns(const struct duress_timeout *timeout) DURESS_NONNULL(1);
 
 /* Whether it is over at |now_ns|, and by whose limit: the one that passed first. A deadline has passed at its instant.
  */
-DURESS_API enum duress_timeout_expiry duress_timeout_expiry(const struct duress_timeout *timeout, uint64_t now_ns);
+DURESS_API enum duress_timeout_expiry duress_timeout_expiry(const struct duress_timeout *timeout, uint64_t now_ns)
+    DURESS_NONNULL(1);
 
 /* Names in lower case ("limit"); never NULL. Thread-safe. */
 DURESS_API const char *duress_timeout_expiry_name(enum duress_timeout_expiry expiry);

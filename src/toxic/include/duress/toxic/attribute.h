@@ -49,8 +49,8 @@ struct duress_toxic_attribute {
 
 /* The attributes of |type| in the order in which they are echoed; *count of them, 0 for a type that has none or does
  * not exist. */
-DURESS_API const struct duress_toxic_attribute *duress_toxic_type_attributes(enum duress_toxic_type type,
-                                                                             size_t *count);
+DURESS_API const struct duress_toxic_attribute *duress_toxic_type_attributes(enum duress_toxic_type type, size_t *count)
+    DURESS_NONNULL(2);
 
 /* Those that every toxic has: "ttl", "period" and "on", in milliseconds, all 0 by default. Both count from the toxic's
  * creation or last update: a client that keeps updating keeps a dead man's switch from acting. */
@@ -70,7 +70,7 @@ DURESS_API bool duress_toxic_type_is_toxiproxys(enum duress_toxic_type type);
 
 /* A downstream toxic of |type| (which must exist) that acts on every connection, with every attribute at its default.
  * Its id is 0. */
-DURESS_API void duress_toxic_init(struct duress_toxic *toxic, enum duress_toxic_type type);
+DURESS_API void duress_toxic_init(struct duress_toxic *toxic, enum duress_toxic_type type) DURESS_NONNULL(1);
 
 /* Sets the attribute of |toxic|, which must be of the attribute's type. DURESS_OK, or DURESS_E_INVALID with the name,
  * the value and what is allowed in |why| (may be NULL), and nothing changed. What two attributes say together is for
@@ -81,7 +81,7 @@ DURESS_API DURESS_MUST_CHECK int duress_toxic_attribute_set(const struct duress_
 
 /* The attribute's number as |toxic| has it, rounded down to whole units. */
 DURESS_API int64_t duress_toxic_attribute_get(const struct duress_toxic_attribute *attribute,
-                                              const struct duress_toxic *toxic);
+                                              const struct duress_toxic *toxic) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -104,11 +104,11 @@ DURESS_API void duress_link_free(struct duress_link *link);
 DURESS_API bool duress_link_wants_dial(const struct duress_link *link);
 
 /* The dial ended: DURESS_OK, or the code of its failure, after which both sides are closed (the client gets a FIN). */
-DURESS_API void duress_link_dialed(struct duress_link *link, int error, uint64_t now_ns);
+DURESS_API void duress_link_dialed(struct duress_link *link, int error, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* How many bytes the link takes from the source of |direction| now, at most DURESS_LINK_CHUNK_BYTES_MAX; 0: do not
  * read. Never more than the buffer has room for; back-pressure reaches the sender. */
-DURESS_API size_t duress_link_wants(const struct duress_link *link, enum duress_direction direction);
+DURESS_API size_t duress_link_wants(const struct duress_link *link, enum duress_direction direction) DURESS_NONNULL(1);
 
 /* |bytes| arrived from the source of |direction|; at most as many as duress_link_wants() said last. Copies. DURESS_OK
  * (and dropped, where a toxic ended the stream between that question and |now_ns|); DURESS_E_NO_MEMORY, after which the
@@ -117,21 +117,22 @@ DURESS_API int duress_link_push(struct duress_link *link, enum duress_direction 
                                 uint64_t now_ns);
 
 /* The source of |direction| sent its FIN. */
-DURESS_API void duress_link_end(struct duress_link *link, enum duress_direction direction, uint64_t now_ns);
+DURESS_API void duress_link_end(struct duress_link *link, enum duress_direction direction, uint64_t now_ns)
+    DURESS_NONNULL(1);
 
 /* |side| sent an RST, or its socket failed. Its socket is of no use any more: no output names it again but one CLOSE.
  */
-DURESS_API void duress_link_reset(struct duress_link *link, enum duress_side side, uint64_t now_ns);
+DURESS_API void duress_link_reset(struct duress_link *link, enum duress_side side, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The bytes that may be written to the sink of |direction| at |now_ns|: one piece as it left the chain, borrowed until
  * the next call in. Empty: nothing is due. A driver writes one piece with one write (TCP_NODELAY), so that slicing
  * shows on the wire. */
 DURESS_API struct duress_slice duress_link_pending(struct duress_link *link, enum duress_direction direction,
-                                                   uint64_t now_ns);
+                                                   uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The first |count| bytes of what duress_link_pending() gave were written. */
 DURESS_API void duress_link_written(struct duress_link *link, enum duress_direction direction, size_t count,
-                                    uint64_t now_ns);
+                                    uint64_t now_ns) DURESS_NONNULL(1);
 
 enum duress_link_action_type {
     DURESS_LINK_NOTHING = 0,
@@ -146,16 +147,16 @@ struct duress_link_action {
 
 /* The next thing to do to a socket, given once, and only after every byte for that side that comes before it was
  * reported as written. DURESS_LINK_NOTHING: nothing is owed now. */
-DURESS_API struct duress_link_action duress_link_poll(struct duress_link *link, uint64_t now_ns);
+DURESS_API struct duress_link_action duress_link_poll(struct duress_link *link, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* The instant at which duress_link_tick() must be called, or DURESS_TIME_NEVER. It may only move in a call in. */
-DURESS_API uint64_t duress_link_next_ns(const struct duress_link *link);
+DURESS_API uint64_t duress_link_next_ns(const struct duress_link *link) DURESS_NONNULL(1);
 
 /* Time passed. */
-DURESS_API void duress_link_tick(struct duress_link *link, uint64_t now_ns);
+DURESS_API void duress_link_tick(struct duress_link *link, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Both sides were closed or reset: the driver may free the link. */
-DURESS_API bool duress_link_is_done(const struct duress_link *link);
+DURESS_API bool duress_link_is_done(const struct duress_link *link) DURESS_NONNULL(1);
 
 /* Appends |toxic| at the receiver's end of its direction's chain. What was pushed before and not yet written to the
  * sink passes the new toxic as well. DURESS_E_INVALID (bad toxic, or the id is present), DURESS_E_NO_MEMORY (nothing
@@ -177,18 +178,20 @@ DURESS_API int duress_link_toxic_update(struct duress_link *link, const struct d
 DURESS_API int duress_link_toxic_remove(struct duress_link *link, uint64_t id, uint64_t now_ns);
 
 /* The proxy goes down: closes both sides, drops what is held. */
-DURESS_API void duress_link_down(struct duress_link *link, uint64_t now_ns);
+DURESS_API void duress_link_down(struct duress_link *link, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* Resets both sides at once and drops what is held: a cable's cut as both ends see it. */
-DURESS_API void duress_link_cut(struct duress_link *link, uint64_t now_ns);
+DURESS_API void duress_link_cut(struct duress_link *link, uint64_t now_ns) DURESS_NONNULL(1);
 
 /* True while the chain of |direction| changes nothing and holds nothing: the driver may move the bytes itself and say
  * how many with duress_link_moved(), as long as it keeps asking after each call in. */
-DURESS_API bool duress_link_is_transparent(const struct duress_link *link, enum duress_direction direction);
-DURESS_API void duress_link_moved(struct duress_link *link, enum duress_direction direction, uint64_t count);
+DURESS_API bool duress_link_is_transparent(const struct duress_link *link, enum duress_direction direction)
+    DURESS_NONNULL(1);
+DURESS_API void duress_link_moved(struct duress_link *link, enum duress_direction direction, uint64_t count)
+    DURESS_NONNULL(1);
 
 /* Whether the draw made toxic |id| act on this connection; false where there is no such toxic. */
-DURESS_API bool duress_link_toxic_is_active(const struct duress_link *link, uint64_t id);
+DURESS_API bool duress_link_toxic_is_active(const struct duress_link *link, uint64_t id) DURESS_NONNULL(1);
 
 /* Called for each toxic of a link in order of the chains, upstream first; those whose time to live is over are gone.
  * |is_drawn|: the draw made it act on this connection. |toxic| is borrowed for the call. */
@@ -196,10 +199,11 @@ typedef void (*duress_link_toxic_fn)(void *context, const struct duress_toxic *t
 DURESS_API void duress_link_visit_toxics(const struct duress_link *link, duress_link_toxic_fn fn, void *context);
 
 /* Bytes that |direction| holds now. */
-DURESS_API size_t duress_link_buffered_bytes(const struct duress_link *link, enum duress_direction direction);
+DURESS_API size_t duress_link_buffered_bytes(const struct duress_link *link, enum duress_direction direction)
+    DURESS_NONNULL(1);
 
 /* Borrowed; changes with the next call in. */
-DURESS_API const struct duress_link_stats *duress_link_stats(const struct duress_link *link);
+DURESS_API const struct duress_link_stats *duress_link_stats(const struct duress_link *link) DURESS_NONNULL(1);
 
 /* Called once a link by whoever keeps many: what happened on connection |connection_number| (counted from 1 in order of
  * acceptance). |stats| is borrowed for the call. */

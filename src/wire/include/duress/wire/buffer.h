@@ -30,10 +30,10 @@ struct duress_buffer {
 /* Readies an empty buffer; allocates nothing. |bytes_max|: the greatest length it may take; 0 = unlimited. Borrows
  * |allocator| (NULL for the default), which outlives it. Free what it came to hold with duress_buffer_close(). */
 DURESS_API void duress_buffer_init(struct duress_buffer *buffer, size_t bytes_max,
-                                   const struct duress_allocator *allocator);
+                                   const struct duress_allocator *allocator) DURESS_NONNULL(1);
 
 /* Frees its memory and leaves it empty and ready for use again. */
-DURESS_API void duress_buffer_close(struct duress_buffer *buffer);
+DURESS_API void duress_buffer_close(struct duress_buffer *buffer) DURESS_NONNULL(1);
 
 /* Bytes it holds. */
 static inline size_t duress_buffer_length(const struct duress_buffer *buffer)
@@ -56,23 +56,23 @@ static inline struct duress_slice duress_buffer_slice(const struct duress_buffer
 DURESS_API DURESS_MUST_CHECK int duress_buffer_reserve(struct duress_buffer *buffer, size_t count, uint8_t **room);
 
 /* Counts in the first |count| bytes of the room reserved last; never more than were reserved. */
-DURESS_API void duress_buffer_commit(struct duress_buffer *buffer, size_t count);
+DURESS_API void duress_buffer_commit(struct duress_buffer *buffer, size_t count) DURESS_NONNULL(1);
 
 /* Copies |bytes| to the back; they must not be the buffer's own. Errors as duress_buffer_reserve(). */
 DURESS_API DURESS_MUST_CHECK int duress_buffer_append(struct duress_buffer *buffer, struct duress_slice bytes);
 
 /* Drops the first |count| bytes, at most its length. */
-DURESS_API void duress_buffer_consume(struct duress_buffer *buffer, size_t count);
+DURESS_API void duress_buffer_consume(struct duress_buffer *buffer, size_t count) DURESS_NONNULL(1);
 
 /* Drops all but the first |length| bytes, at most its length. */
-DURESS_API void duress_buffer_truncate(struct duress_buffer *buffer, size_t length);
+DURESS_API void duress_buffer_truncate(struct duress_buffer *buffer, size_t length) DURESS_NONNULL(1);
 
 /* Drops all bytes; keeps the memory. */
-DURESS_API void duress_buffer_clear(struct duress_buffer *buffer);
+DURESS_API void duress_buffer_clear(struct duress_buffer *buffer) DURESS_NONNULL(1);
 
 /* Gives the memory back where the buffer is empty and has more than |capacity_bytes| of it: one large message should
  * not be paid for ever after. */
-DURESS_API void duress_buffer_trim(struct duress_buffer *buffer, size_t capacity_bytes);
+DURESS_API void duress_buffer_trim(struct duress_buffer *buffer, size_t capacity_bytes) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -39,10 +39,10 @@ struct duress_frame_reader {
  * default; values above 2^32 - 1 mean 2^32 - 1. Borrows |allocator| (NULL for the default), which outlives the reader.
  * Free what it came to hold with duress_frame_reader_close(). */
 DURESS_API void duress_frame_reader_init(struct duress_frame_reader *reader, size_t frame_bytes_max,
-                                         const struct duress_allocator *allocator);
+                                         const struct duress_allocator *allocator) DURESS_NONNULL(1);
 
 /* Frees its memory; the reader is then as just initialised. */
-DURESS_API void duress_frame_reader_close(struct duress_frame_reader *reader);
+DURESS_API void duress_frame_reader_close(struct duress_frame_reader *reader) DURESS_NONNULL(1);
 
 /* Takes bytes from the front of *input (which is moved on) up to the end of the next frame, and gives its body in
  * *frame. Call it until it says DURESS_E_AGAIN for every run of bytes that arrived.

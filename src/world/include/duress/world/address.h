@@ -35,7 +35,8 @@ struct duress_address {
 DURESS_API bool duress_address_parse(const char *text, struct duress_address *address);
 
 /* Reads a numeric host ("127.0.0.1", "::1") and a port. False where |host| is a name. */
-DURESS_API bool duress_address_from_host(const char *host, uint16_t port, struct duress_address *address);
+DURESS_API bool duress_address_from_host(const char *host, uint16_t port, struct duress_address *address)
+    DURESS_NONNULL(1);
 
 /* The loopback address 127.0.0.1 with |port|. */
 DURESS_API struct duress_address duress_address_loopback(uint16_t port);
@@ -44,10 +45,11 @@ DURESS_API struct duress_address duress_address_loopback(uint16_t port);
 DURESS_API struct duress_address duress_address_unix(const char *path);
 
 /* Writes what duress_address_parse() reads, NUL-terminated, cut at |capacity|; returns |text|. */
-DURESS_API const char *duress_address_format(const struct duress_address *address, char *text, size_t capacity);
+DURESS_API const char *duress_address_format(const struct duress_address *address, char *text, size_t capacity)
+    DURESS_NONNULL(1);
 
 /* Whether family, host and port, or path, are the same. Thread-safe. */
-DURESS_API bool duress_address_equal(const struct duress_address *a, const struct duress_address *b);
+DURESS_API bool duress_address_equal(const struct duress_address *a, const struct duress_address *b) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -73,8 +73,8 @@ struct duress_resolution {
 
 /* Sets up and takes down the part that all worlds share. |allocator| NULL means the default. */
 DURESS_API void duress_world_base_init(struct duress_world *world, const struct duress_world_ops *ops,
-                                       const struct duress_allocator *allocator);
-DURESS_API void duress_world_base_deinit(struct duress_world *world);
+                                       const struct duress_allocator *allocator) DURESS_NONNULL(1);
+DURESS_API void duress_world_base_deinit(struct duress_world *world) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }
