@@ -210,6 +210,8 @@ bool duress__sim_host_is_out_of_descriptors(const struct duress_sim_host *host)
 
 void duress_sim_host_descriptors(struct duress_sim_host *host, uint32_t more)
 {
+    if (host == NULL)
+        return;
     uint32_t count = host_stream_count(host);
     host->streams_max = more < UINT32_MAX - count ? count + more : UINT32_MAX;
 }
@@ -217,6 +219,8 @@ void duress_sim_host_descriptors(struct duress_sim_host *host, uint32_t more)
 uint32_t duress_sim_host_queued(const struct duress_sim_host *host)
 {
     uint32_t count = 0;
+    if (host == NULL)
+        return 0;
     for (const struct sim_listener *each = host->listeners; each != NULL; each = each->next)
         for (const struct sim_connection *queued = each->queue_first; queued != NULL; queued = queued->queue_next)
             count++;

@@ -36,6 +36,7 @@
 #include <duress/middleware/stack.h>
 #include <duress/middleware/timeout.h>
 #include <duress/toxic/attribute.h>
+#include <duress/toxic/bandwidth_pool.h>
 #include <duress/toxic/link.h>
 #include <duress/wire/envelope.h>
 #include <duress/wire/frame.h>
@@ -113,6 +114,9 @@ static void links_and_toxics(void **state)
     (void)state;
     NOTHING(duress_toxic_attribute_find(DURESS_TOXIC_LATENCY, NULL, NULL));
     INVALID(duress_toxic_attribute_set(NULL, NULL, 0, NULL));
+    duress_bandwidth_pool_retain(NULL);
+    duress_bandwidth_pool_release(NULL);
+    duress_bandwidth_pool_release(duress_bandwidth_pool_new(NULL)); /* of the default allocator */
     INVALID(duress_link_new(NULL, 0, NULL, NULL));
     duress_link_free(NULL);
     INVALID(duress_link_push(NULL, DURESS_UPSTREAM, duress_slice_text(""), 0));
@@ -189,6 +193,8 @@ static void simulations(void **state)
     duress_sim_host_restart(NULL);
     NOTHING(duress_sim_host_is_up(NULL));
     duress_sim_host_freeze(NULL, true);
+    duress_sim_host_descriptors(NULL, 0);
+    NOTHING(duress_sim_host_queued(NULL));
     duress_sim_partition(NULL, NULL, NULL);
     duress_sim_heal(NULL, NULL, NULL);
     duress_sim_host_unreachable(NULL, true);

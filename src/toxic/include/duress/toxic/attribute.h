@@ -54,7 +54,7 @@ DURESS_API const struct duress_toxic_attribute *duress_toxic_type_attributes(enu
 
 /* Those that every toxic has: "ttl", "period" and "on", in milliseconds, all 0 by default. Both count from the toxic's
  * creation or last update: a client that keeps updating keeps a dead man's switch from acting. */
-DURESS_API const struct duress_toxic_attribute *duress_toxic_common_attributes(size_t *count);
+DURESS_API const struct duress_toxic_attribute *duress_toxic_common_attributes(size_t *count) DURESS_NONNULL(1);
 
 /* The attribute of |type| that is called |name|, compared without regard to case, as Toxiproxy does. NULL where there
  * is none. |name| may also be a fraction_name: *is_fraction (may be NULL) says so, and the number, from 0 to 1, is to

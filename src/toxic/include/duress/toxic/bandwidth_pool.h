@@ -23,7 +23,7 @@ struct duress_bandwidth_pool; /* opaque */
  * thread-safe where several threads hold some; NULL for the default. NULL: out of memory. */
 DURESS_API struct duress_bandwidth_pool *duress_bandwidth_pool_new(const struct duress_allocator *allocator);
 
-/* One reference more. NULL is allowed, here and below. Thread-safe, as the rest is. */
+/* One reference more. NULL is allowed, here and in the next. Thread-safe, as the rest is. */
 DURESS_API void duress_bandwidth_pool_retain(struct duress_bandwidth_pool *pool);
 
 /* One reference less; the last one frees. */
@@ -32,7 +32,7 @@ DURESS_API void duress_bandwidth_pool_release(struct duress_bandwidth_pool *pool
 /* Reserves |cost_ns| at |rate_bytes_per_s| from |now_ns| on. Returns the instant at which it is over. At another rate
  * than before what was reserved is void. */
 DURESS_API uint64_t duress_bandwidth_pool_reserve(struct duress_bandwidth_pool *pool, uint64_t rate_bytes_per_s,
-                                                  uint64_t now_ns, uint64_t cost_ns);
+                                                  uint64_t now_ns, uint64_t cost_ns) DURESS_NONNULL(1);
 
 #ifdef __cplusplus
 }

@@ -101,7 +101,7 @@ DURESS_API void duress_link_free(struct duress_link *link);
 
 /* True from the instant at which the driver is to dial until the dial has ended. It dials once. A link that is never to
  * be dialed (refuse, fail_first) owes the client's side an RST instead. */
-DURESS_API bool duress_link_wants_dial(const struct duress_link *link);
+DURESS_API bool duress_link_wants_dial(const struct duress_link *link) DURESS_NONNULL(1);
 
 /* The dial ended: DURESS_OK, or the code of its failure, after which both sides are closed (the client gets a FIN). */
 DURESS_API void duress_link_dialed(struct duress_link *link, int error, uint64_t now_ns) DURESS_NONNULL(1);
@@ -196,7 +196,8 @@ DURESS_API bool duress_link_toxic_is_active(const struct duress_link *link, uint
 /* Called for each toxic of a link in order of the chains, upstream first; those whose time to live is over are gone.
  * |is_drawn|: the draw made it act on this connection. |toxic| is borrowed for the call. */
 typedef void (*duress_link_toxic_fn)(void *context, const struct duress_toxic *toxic, bool is_drawn);
-DURESS_API void duress_link_visit_toxics(const struct duress_link *link, duress_link_toxic_fn fn, void *context);
+DURESS_API void duress_link_visit_toxics(const struct duress_link *link, duress_link_toxic_fn fn, void *context)
+    DURESS_NONNULL(1);
 
 /* Bytes that |direction| holds now. */
 DURESS_API size_t duress_link_buffered_bytes(const struct duress_link *link, enum duress_direction direction)

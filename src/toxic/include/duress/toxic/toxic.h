@@ -184,7 +184,7 @@ static inline uint64_t duress_toxic_expires_ns(const struct duress_toxic *toxic)
  *     proxy seed  = duress_seed_for_name(seed, name of the proxy)
  *     toxic id    = duress_seed_for_name(0, name of the toxic)
  *     link seed   = duress_prng_mix(proxy seed, number of the connection, from 1) */
-DURESS_API uint64_t duress_seed_for_name(uint64_t seed, const char *name);
+DURESS_API uint64_t duress_seed_for_name(uint64_t seed, const char *name) DURESS_NONNULL(2);
 
 /* Checks the fields that |toxic|'s type uses. DURESS_OK, or DURESS_E_INVALID with the field, the value and what is
  * allowed in |why| (may be NULL). */
