@@ -360,6 +360,10 @@ static void a_probe_reported_twice_counts_once(void **state)
     duress_breaker_report(&breaker, probe, DURESS_OUTCOME_SUCCESS, now_ns);
     duress_breaker_report(&breaker, probe, DURESS_OUTCOME_SUCCESS, now_ns);
     state_is(&breaker, DURESS_BREAKER_HALF_OPEN);
+    probe = admitted(&breaker, now_ns);
+    probe.slot += 32; /* nor does one of a slot that there is none of */
+    duress_breaker_report(&breaker, probe, DURESS_OUTCOME_SUCCESS, now_ns);
+    state_is(&breaker, DURESS_BREAKER_HALF_OPEN);
 }
 
 static void a_permit_that_was_not_given_moves_nothing(void **state)

@@ -176,6 +176,27 @@ static void a_closed_circuit_begins_with_an_empty_window(void **state)
     }
 }
 
+/* The window knows a generation by its last 16 bits: one in which they are zero is a generation like any other. */
+static void results_count_in_a_generation_that_ends_with_zeros(void **state)
+{
+    (void)state;
+    struct duress_breaker_snapshot seen;
+    struct duress_breaker breaker = breaker_with(
+        (struct duress_breaker_options){.mode = DURESS_BREAKER_RATE_OF_CALLS, .calls_min = 2, .successes_to_close = 1});
+    duress_breaker_force_open(&breaker, T0);
+    duress_breaker_release(&breaker, T0);
+    calls(&breaker, 1, DURESS_OUTCOME_SUCCESS, T0); /* closed, and the generation is even */
+    do {
+        duress_breaker_force_closed(&breaker, T0);
+        duress_breaker_release(&breaker, T0);
+        duress_breaker_snapshot(&breaker, &seen);
+    } while ((seen.generation & 0xffff) != 0);
+    calls(&breaker, 1, DURESS_OUTCOME_FAILURE, T0);
+    state_is(&breaker, DURESS_BREAKER_CLOSED);
+    calls(&breaker, 1, DURESS_OUTCOME_FAILURE, T0);
+    state_is(&breaker, DURESS_BREAKER_OPEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +210,7 @@ int main(void)
         cmocka_unit_test(slow_calls_open_it_too),
         cmocka_unit_test(a_slow_probe_reopens),
         cmocka_unit_test(a_closed_circuit_begins_with_an_empty_window),
+        cmocka_unit_test(results_count_in_a_generation_that_ends_with_zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -226,6 +226,34 @@ static void every_story_agrees_with_the_model(void **state)
     }
 }
 
+/* Until a queue has taken the slot that is on its way, its first caller is still the one whom it is for. */
+static void a_queue_is_as_old_as_its_first_caller(void **state)
+{
+    (void)state;
+    struct duress_bulkhead bulkhead = bulkhead_with(2);
+    uint32_t seats[2];
+    uint64_t tickets[3];
+    void *wake;
+    int owners[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(duress_bulkhead_join(&bulkhead, &owners[i], &seats[i], NULL), DURESS_OK);
+        assert_true(duress_bulkhead_acquire(&bulkhead));
+    }
+    assert_false(duress_bulkhead_wait(&bulkhead, seats[0], &tickets[0], &wake));
+    assert_ptr_equal(duress_bulkhead_release(&bulkhead), &owners[0]);
+    assert_false(duress_bulkhead_wait(&bulkhead, seats[1], &tickets[1], &wake));
+    assert_false(duress_bulkhead_wait(&bulkhead, seats[0], &tickets[2], &wake));
+    assert_true(tickets[0] < tickets[1] && tickets[1] < tickets[2]);
+    assert_int_equal(snapshot_of(&bulkhead).waiting, 2);
+    assert_null(duress_bulkhead_release(&bulkhead)); /* one more for the first queue, which has been woken already */
+    assert_int_equal(duress_bulkhead_take(&bulkhead, seats[0]), 2);
+    assert_ptr_equal(duress_bulkhead_release(&bulkhead), &owners[1]);
+    assert_int_equal(duress_bulkhead_take(&bulkhead, seats[1]), 1);
+    for (int i = 0; i < 2; i++)
+        assert_null(duress_bulkhead_release(&bulkhead));
+    assert_int_equal(snapshot_of(&bulkhead).running, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +264,7 @@ int main(void)
         cmocka_unit_test(seats_are_taken_and_left),
         cmocka_unit_test(bad_arguments_are_named),
         cmocka_unit_test(every_story_agrees_with_the_model),
+        cmocka_unit_test(a_queue_is_as_old_as_its_first_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,8 @@ struct pair {
     enum duress_outcome outcome;     /* of the second thread's call */
     enum duress_verdict verdict;     /* what the second thread was told */
     uint64_t retry_at_ns;
-    uint64_t now_ns; /* the second thread's */
+    uint64_t now_ns;                /* the second thread's */
+    enum duress_breaker_state seen; /* by the second thread, before it changed it */
 };
 
 static struct pair pair_with(struct duress_breaker_options options)
@@ -275,6 +276,15 @@ static void log_read_in_the_middle(int point)
     body_ends();
 }
 
+static void read_beside_many_changes(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){0});
+    duress_breaker_force_open(&pair.breaker, T0);
+    preempt_at(point, second_changes_often, &pair);
+    log_check(&pair.breaker);
+    body_ends();
+}
+
 static void second_forces_earlier(void *context)
 {
     duress_breaker_force_closed(&((struct pair *)context)->breaker, T0 + 5);
@@ -296,6 +306,7 @@ static void the_log_is_never_torn(void **state)
     at_every_point(log_beside_many_changes, 6);
     at_every_point(log_read_in_the_middle, 6);
     at_every_point(log_beside_an_earlier_clock, 6);
+    at_every_point(read_beside_many_changes, 4);
 }
 
 static void second_begins_anew_and_fails(void *context)
@@ -325,6 +336,76 @@ static void the_window_keeps_generations_apart(void **state)
 {
     (void)state;
     at_every_point(result_beside_a_new_generation, 8);
+}
+
+/* One result more than can wait while a thread is stopped in the section: those that wait are not lost with it. */
+enum { ONE_TOO_MANY = 0x10000 };
+
+static void second_succeeds_often(void *context)
+{
+    struct pair *pair = context;
+    calls(&pair->breaker, ONE_TOO_MANY, DURESS_OUTCOME_SUCCESS, T0);
+}
+
+static void result_beside_more_than_can_wait(int point)
+{
+    struct pair pair = pair_with(
+        (struct duress_breaker_options){.mode = DURESS_BREAKER_RATE_OF_CALLS, .window_calls = 10, .calls_min = 10});
+    pair.permits[0] = admitted(&pair.breaker, T0);
+    preempt_at(point, second_succeeds_often, &pair);
+    duress_breaker_report(&pair.breaker, pair.permits[0], DURESS_OUTCOME_SUCCESS, T0);
+    body_ends();
+    assert_int_equal(counters_of(&pair.breaker).successes, ONE_TOO_MANY + 1);
+    calls(&pair.breaker, 4, DURESS_OUTCOME_FAILURE, T0);
+    state_is(&pair.breaker, DURESS_BREAKER_CLOSED);
+    calls(&pair.breaker, 1, DURESS_OUTCOME_FAILURE, T0); /* half of the last ten */
+    state_is(&pair.breaker, DURESS_BREAKER_OPEN);
+}
+
+static void results_beyond_what_can_wait_are_left_out(void **state)
+{
+    (void)state;
+    at_every_point(result_beside_more_than_can_wait, 6);
+}
+
+static void second_forces_closed(void *context)
+{
+    struct pair *pair = context;
+    pair->seen = duress_breaker_state(&pair->breaker);
+    duress_breaker_force_closed(&pair->breaker, T0);
+}
+
+/* A release that another thread's force overtakes releases what that one has forced. */
+static void release_beside_a_force(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){0});
+    duress_breaker_force_open(&pair.breaker, T0);
+    preempt_at(point, second_forces_closed, &pair);
+    duress_breaker_release(&pair.breaker, T0);
+    body_ends();
+    state_is(&pair.breaker,
+             pair.seen == DURESS_BREAKER_FORCED_OPEN ? DURESS_BREAKER_CLOSED : DURESS_BREAKER_FORCED_CLOSED);
+    assert_int_equal(counters_of(&pair.breaker).transitions[DURESS_BREAKER_BY_RELEASE], 1);
+}
+
+/* The instant that is told is that of one state. */
+static void next_beside_an_opening(int point)
+{
+    struct pair pair = pair_with((struct duress_breaker_options){.failures_to_open = 1});
+    pair.permits[1] = admitted(&pair.breaker, T0);
+    pair.outcome = DURESS_OUTCOME_FAILURE;
+    preempt_at(point, second_reports, &pair);
+    uint64_t next_ns = duress_breaker_next_ns(&pair.breaker);
+    bool amid = met;
+    body_ends();
+    assert_int_equal(next_ns, amid ? T0 + 60 * DURESS_S : DURESS_TIME_NEVER);
+}
+
+static void what_is_read_and_changed_is_of_one_state(void **state)
+{
+    (void)state;
+    at_every_point(release_beside_a_force, 2);
+    at_every_point(next_beside_an_opening, 2);
 }
 
 static struct duress_retry_budget purse;
@@ -375,7 +456,9 @@ int main(void)
         cmocka_unit_test(a_new_probe_does_not_lapse_by_an_old_lease),
         cmocka_unit_test(the_log_is_never_torn),
         cmocka_unit_test(the_window_keeps_generations_apart),
+        cmocka_unit_test(results_beyond_what_can_wait_are_left_out),
         cmocka_unit_test(the_last_token_goes_once),
+        cmocka_unit_test(what_is_read_and_changed_is_of_one_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

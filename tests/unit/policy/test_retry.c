@@ -177,6 +177,8 @@ static void the_mask_is_the_callers_to_set(void **state)
     assert_int_equal(decide(&fixture, &limited).verdict, DURESS_RETRY_WAIT);
     gives_up(decide(&fixture, &connect), DURESS_RETRY_NOT_RETRYABLE);
     gives_up(decide(&fixture, &unknown), DURESS_RETRY_NOT_RETRYABLE);
+    struct duress_failure none = {.code = DURESS_OK};
+    gives_up(decide(&fixture, &none), DURESS_RETRY_NOT_RETRYABLE);
 }
 
 /* A decision says why, and leaves the failure itself, which is the answer of the call, as it was. */
