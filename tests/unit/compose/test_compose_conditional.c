@@ -177,6 +177,8 @@ static void refuses_bad_routes(void **state)
     assert_string_equal(test.why.detail, "routes: NULL given, must be an array");
     assert_int_equal(duress_conditional_new("c", routes, 0, NULL, &agent, &test.why), DURESS_E_INVALID);
     assert_string_equal(test.why.detail, "count of routes: 0 given, allowed 1 to 1024");
+    assert_int_equal(duress_conditional_new("c", routes, 1025, NULL, &agent, &test.why), DURESS_E_INVALID);
+    assert_string_equal(test.why.detail, "count of routes: 1025 given, allowed 1 to 1024");
     assert_int_equal(duress_conditional_new("c", routes, 2, NULL, &agent, &test.why), DURESS_E_INVALID);
     assert_string_equal(test.why.detail, "routes: NULL given as predicate at place 2");
     routes[1] = (struct duress_route){duress_role_is, "user", NULL};
@@ -189,6 +191,9 @@ static void refuses_bad_routes(void **state)
     assert_int_equal(duress_router_new("r", choose_by_digit, test.agents, 0, NULL, &agent, &test.why),
                      DURESS_E_INVALID);
     assert_string_equal(test.why.detail, "count of agents: 0 given, allowed 1 to 1024");
+    assert_int_equal(duress_router_new("r", choose_by_digit, test.agents, 1025, NULL, &agent, &test.why),
+                     DURESS_E_INVALID);
+    assert_string_equal(test.why.detail, "count of agents: 1025 given, allowed 1 to 1024");
     struct duress_agent *hole[1] = {NULL};
     assert_int_equal(duress_router_new("r", choose_by_digit, hole, 1, NULL, &agent, &test.why), DURESS_E_INVALID);
     assert_null(agent);
@@ -222,12 +227,14 @@ static void predicates_of_content_and_role(void **state)
 static void predicates_of_metadata(void **state)
 {
     (void)state;
-    static const char text[] = " { \"a\" : \"x\\\"}\" ,\n\"b\":{\"c\":[1,{}]},\"d\\u0041\":-1.5e3, \"a\":true } ";
+    static const char text[] =
+        " { \"a\" : \"x\\\"}\" ,\n\"b\":{\"c\":[1,{}]},\"d\\u0041\":-1.5e3,\t\"e\":\r2E+3, \"a\":true } ";
     static const struct duress_metadata_value values[] = {
-        {"a", "true"}, {"a", "\"x\\\"}\""}, {"b", "{\"c\":[1,{}]}"}, {"c", "[1,{}]"}, {"d\\u0041", "-1.5e3"},
+        {"a", "true"},   {"a", "\"x\\\"}\""},    {"b", "{\"c\":[1,{}]}"},
+        {"c", "[1,{}]"}, {"d\\u0041", "-1.5e3"}, {"e", "2E+3"},
     };
-    static const bool equal[] = {true, false, true, false, true};
-    for (size_t i = 0; i < 5; i++) {
+    static const bool equal[] = {true, false, true, false, true, true};
+    for (size_t i = 0; i < 6; i++) {
         assert_int_equal(holds(duress_metadata_is, &values[i], "", text), equal[i]);
         assert_int_equal(holds(duress_metadata_has, values[i].key, "", text), i != 3);
     }
@@ -258,6 +265,8 @@ static void metadata_that_is_no_object_has_nothing(void **state)
         "{\"a\":\"\\",
         "x",
         "{} {}",
+        "{\"a\":_}",
+        "{\"a\":~}",
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++)
         assert_false(holds(duress_metadata_has, "a", "", broken[i]));

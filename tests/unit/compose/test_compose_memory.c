@@ -138,6 +138,26 @@ static void every_allocation_may_be_the_one_that_fails(void **state)
     }
 }
 
+static void whoever_makes_one_is_told_what_was_lacking(void **state)
+{
+    (void)state;
+    for (int after = 0; after < 3; after++) {
+        struct compose_test test;
+        struct duress_agent *agent = NULL;
+        compose_test_open(&test, 2);
+        struct duress_route route = {duress_content_contains, "", test.agents[0]};
+        test.rig.heap.fail_after = test.rig.heap.allocation_count + (uint64_t)after;
+        int error = duress_conditional_new(NULL, &route, 1, NULL, &agent, &test.why); /* itself, and its routes */
+        test.rig.heap.fail_after = UINT64_MAX;
+        assert_int_equal(error, after < 2 ? DURESS_E_NO_MEMORY : DURESS_OK);
+        assert_int_equal(test.why.code, error);
+        if (after < 2)
+            assert_int_equal(test.why.origin, DURESS_ORIGIN_CALLER);
+        duress_agent_unref(agent);
+        compose_test_close(&test);
+    }
+}
+
 /* --- warm --- */
 
 static void warm_run(struct compose_test *test, size_t rounds)
@@ -208,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_be_the_one_that_fails),
+        cmocka_unit_test(whoever_makes_one_is_told_what_was_lacking),
         cmocka_unit_test(warm_calls_allocate_nothing_but_their_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -360,6 +360,82 @@ static void a_call_may_be_cancelled_while_it_begins(void **state)
     }
 }
 
+/* The agent's function cancels the user's call while the composition, which is decided, cancels that agent. */
+static void wait_begin(void *context, struct duress_call *call)
+{
+    (void)context;
+    (void)call;
+}
+
+static void cancel_top(void *context, struct duress_call *call)
+{
+    (void)context;
+    duress_call_cancel(duress_call_top(call));
+}
+
+static void a_call_may_be_cancelled_while_the_rest_of_it_is(void **state)
+{
+    (void)state;
+    static const make_fn makers_of_many[] = {make_parallel, make_quorum};
+    for (size_t i = 0; i < 2; i++) {
+        struct compose_test test;
+        struct duress_agent *rude = NULL;
+        compose_test_open(&test, 2);
+        assert_int_equal(duress_function_async_new(test.rig.client, "rude", wait_begin, cancel_top, NULL, &rude),
+                         DURESS_OK);
+        test.agents[1] = rude;
+        assert_int_equal(makers_of_many[i](&test), DURESS_OK);
+        duress_agent_unref(rude);
+        compose_test_ask(&test, "go", 0, false);
+        hand_reply(&test.hands[0], "decides");
+        compose_test_turn(&test);
+        assert_int_equal(test.answer.ended, 1);
+        assert_int_equal(test.answer.error, DURESS_E_CANCELLED);
+        assert_int_equal(test.report.reports, 0);
+        compose_test_close(&test);
+    }
+}
+
+/* --- an agent that has not sent anything yet --- */
+
+static void unsent_process(struct duress_agent *agent, struct duress_call *call)
+{
+    (void)agent;
+    (void)call; /* as one that waits for a slot or a connection */
+}
+
+static void unsent_cancel(struct duress_agent *agent, struct duress_call *call)
+{
+    (void)agent;
+    (void)call;
+}
+
+static void unsent_free(struct duress_agent *agent)
+{
+    duress_release(agent->allocator, agent);
+}
+
+static void who_has_sent_nothing_leaves_no_doubt(void **state)
+{
+    (void)state;
+    static const struct duress_agent_ops ops = {unsent_process, unsent_cancel, unsent_free};
+    for (int sent = 0; sent < 2; sent++) {
+        struct compose_test test;
+        compose_test_open(&test, 3);
+        struct duress_agent *unsent = duress_allocate_zeroed(&test.rig.heap.allocator, 1, sizeof *unsent);
+        duress_agent_init(unsent, &ops, test.rig.client, &test.rig.heap.allocator, "unsent");
+        struct duress_agent *agents[] = {test.agents[0], unsent, sent ? test.agents[1] : unsent};
+        struct duress_parallel_options all = {.policy = DURESS_PARALLEL_ALL};
+        assert_int_equal(duress_parallel_new(NULL, agents, 3, &all, &test.agent, NULL), DURESS_OK);
+        duress_agent_unref(unsent);
+        compose_test_ask(&test, "go", 0, false);
+        hand_fail(&test.hands[0], DURESS_E_REFUSED);
+        assert_int_equal(test.answer.error, DURESS_E_REFUSED);
+        assert_int_equal(test.answer.failure.ambiguous, sent);
+        compose_test_close(&test);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +450,8 @@ int main(void)
         cmocka_unit_test(a_call_may_be_cancelled_inside_its_report),
         cmocka_unit_test(an_agent_may_be_given_back_while_it_is_asked),
         cmocka_unit_test(a_call_may_be_cancelled_while_it_begins),
+        cmocka_unit_test(a_call_may_be_cancelled_while_the_rest_of_it_is),
+        cmocka_unit_test(who_has_sent_nothing_leaves_no_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
