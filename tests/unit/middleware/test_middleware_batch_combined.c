@@ -242,6 +242,54 @@ static void what_cannot_be_combined_fails_all_and_asks_nobody(void **state)
     layer_test_close(test);
 }
 
+static void every_call_has_its_say_about_idempotence(void **state)
+{
+    struct layer_test *test = *state;
+    test->service.on_call = note_call;
+    wrap(test);
+    for (unsigned which = 0; which < 8; which++) {
+        memset(answers, 0, sizeof answers);
+        for (int i = 0; i < 3; i++)
+            rig_ask_by(test->agent, abc[i], 0, (which & 1U << i) != 0, &answers[i]);
+        rig_run_dry(&test->rig);
+        assert_int_equal(answers[2].error, DURESS_OK);
+        assert_int_equal(seen.idempotent, which == 7);
+    }
+    layer_test_close(test);
+}
+
+static void begin_nothing(void *context, struct duress_batch_run *run)
+{
+    (void)context;
+    (void)run;
+    fail();
+}
+
+/* For want of memory for itself, its queue, or its first batch. */
+static void a_batch_that_cannot_be_made_says_why(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_batch_layer_options options = {.encode = line_batch_encode, .decode = line_batch_decode};
+    struct duress_batch_agent_options alone = {.begin = begin_nothing};
+    for (int inner = 0; inner < 2; inner++) {
+        uint64_t after = 0;
+        for (int error = DURESS_E_NO_MEMORY; error != DURESS_OK; after++) {
+            struct duress_agent *agent = NULL;
+            struct duress_failure why = {.code = DURESS_OK};
+            struct duress_failure *told = after % 2 == 0 ? &why : NULL;
+            test->rig.heap.fail_after = test->rig.heap.allocation_count + after;
+            error = inner != 0 ? duress_with_batch(test->service.agent, &options, &agent, told)
+                               : duress_batch_new(test->rig.client, "alone", &alone, &agent, told);
+            assert_true(error == DURESS_OK || error == DURESS_E_NO_MEMORY);
+            assert_int_equal(why.code, told != NULL ? error : DURESS_OK);
+            duress_agent_unref(agent);
+        }
+        assert_true(after > 2);
+    }
+    test->rig.heap.fail_after = UINT64_MAX;
+    layer_test_close(test);
+}
+
 static void bad_options_are_refused_by_name(void **state)
 {
     struct layer_test *test = *state;
@@ -250,7 +298,10 @@ static void bad_options_are_refused_by_name(void **state)
     struct duress_failure why;
     assert_int_equal(duress_with_batch(inner, &options, &test->agent, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "encode and decode: must be given");
-    options.decode = line_batch_decode;
+    options = (struct duress_batch_layer_options){.decode = line_batch_decode};
+    assert_int_equal(duress_with_batch(inner, &options, &test->agent, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "encode and decode: must be given");
+    options.encode = line_batch_encode;
     options.batch.items_max = DURESS_BATCH_ITEMS_MAX_MAX + 1;
     assert_int_equal(duress_with_batch(inner, &options, &test->agent, &why), DURESS_E_INVALID);
     assert_non_null(strstr(why.detail, "batch.items_max"));
@@ -272,6 +323,8 @@ int main(void)
         cmocka_unit_test_setup(a_caller_may_cancel_the_others_when_it_is_told, setup),
         cmocka_unit_test_setup(what_cannot_be_combined_fails_all_and_asks_nobody, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(every_call_has_its_say_about_idempotence, setup),
+        cmocka_unit_test_setup(a_batch_that_cannot_be_made_says_why, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

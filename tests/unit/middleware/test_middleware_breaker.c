@@ -232,10 +232,30 @@ static void bad_options_are_refused_by_name(void **state)
     struct duress_breaker_layer_options options = {.breaker = {.probes_max = 99}};
     assert_int_equal(duress_with_breaker(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
     assert_non_null(strstr(why.detail, "probes_max"));
-    options.shared = &shared;
-    assert_int_equal(duress_with_breaker(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "breaker: must be all zero where a shared breaker is given");
+    static const struct duress_breaker_options not_zero[] = {
+        {.mode = DURESS_BREAKER_RATE_OF_TIME},
+        {.failures_to_open = 1},
+        {.successes_to_close = 1},
+        {.recovery_ns = 1},
+        {.probes_max = 1},
+        {.probe_lease_ns = 1},
+        {.window_calls = 1},
+        {.window_ns = 1},
+        {.window_buckets = 1},
+        {.calls_min = 1},
+        {.failure_rate_ppm = 1},
+        {.slow_call_ns = 1},
+        {.slow_rate_ppm = 1},
+    };
+    for (size_t i = 0; i < sizeof not_zero / sizeof not_zero[0]; i++) {
+        options = (struct duress_breaker_layer_options){.breaker = not_zero[i], .shared = &shared};
+        assert_int_equal(duress_with_breaker(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
+        assert_string_equal(why.detail, "breaker: must be all zero where a shared breaker is given");
+    }
     assert_int_equal(duress_with_breaker(NULL, NULL, &test->agent, &why), DURESS_E_INVALID);
+    assert_int_equal(duress_with_breaker(test->service.agent, NULL, NULL, &why), DURESS_E_INVALID);
+    assert_null(duress_breaker_of(test->service.agent));
+    assert_int_equal(duress_breaker_counts(test->service.agent).begun, 0);
     layer_test_close(test);
 }
 

@@ -157,6 +157,37 @@ static void a_slot_on_its_way_to_nobody_goes_to_the_next(void **state)
     layer_test_close(test);
 }
 
+static void cancel_three(struct rig_answer *answer, void *context)
+{
+    (void)answer;
+    (void)context;
+    for (int i = 1; i < 4; i++)
+        duress_call_cancel(answers[i].call);
+}
+
+/* Two slots are on their way to calls that are cancelled meanwhile: one of them was just given back by another one that
+ * is. */
+static void two_slots_on_their_way_to_nobody_come_back(void **state)
+{
+    struct layer_test *test = *state;
+    wrap(test, (struct duress_bulkhead_layer_options){.bulkhead = {.limit = 2}});
+    uint64_t began_ns = rig_now_ns(&test->rig);
+    answers[0].then = cancel_three;
+    ask_many(test->agent, 0, 4);
+    rig_run_dry(&test->rig);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(answers[i].error, DURESS_E_CANCELLED);
+    assert_int_equal(answers[0].ended_ns - began_ns, 100 * DURESS_MS);
+    assert_int_equal(counts_of(test->agent).running, 0);
+    began_ns = rig_now_ns(&test->rig);
+    ask_many(test->agent, 4, 2);
+    rig_run_dry(&test->rig);
+    for (int i = 4; i < 6; i++)
+        assert_int_equal(answers[i].ended_ns - began_ns, 100 * DURESS_MS);
+    assert_int_equal(counts_of(test->agent).waited, 0);
+    layer_test_close(test);
+}
+
 static void drop_the_agent(struct rig_answer *answer, void *context)
 {
     struct layer_test *test = context;
@@ -319,6 +350,8 @@ static void bad_options_are_named(void **state)
                  "mode: must be DURESS_BULKHEAD_WAIT or DURESS_BULKHEAD_REFUSE");
     refused_with(test, (options){.mode = DURESS_BULKHEAD_REFUSE, .waiting_max = 1},
                  "waiting_max, wait_ns_max: must be 0 where calls are refused");
+    refused_with(test, (options){.mode = DURESS_BULKHEAD_REFUSE, .wait_ns_max = 1},
+                 "waiting_max, wait_ns_max: must be 0 where calls are refused");
     refused_with(test, (options){.waiting_max = 1000001}, "waiting_max: more than 1000000 given, allowed 1 to 1000000");
     adaptive.limit_min = 300;
     refused_with(test, (options){.adaptive = &adaptive}, "adaptive_limit.limit_min: 300 given, allowed 1 to 200");
@@ -397,6 +430,7 @@ int main(void)
         cmocka_unit_test_setup(only_answers_and_drops_are_samples, setup),
         cmocka_unit_test_setup(bad_options_are_named, setup),
         cmocka_unit_test_setup(the_policy_can_be_looked_at, setup),
+        cmocka_unit_test_setup(two_slots_on_their_way_to_nobody_come_back, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

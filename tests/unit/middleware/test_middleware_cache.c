@@ -453,6 +453,43 @@ static void an_agent_without_cache_has_nothing_to_say(void **state)
     layer_test_close(test);
 }
 
+static bool no_key(void *context, struct duress_message *request, struct duress_slice *key)
+{
+    (void)context;
+    (void)request;
+    (void)key;
+    return false;
+}
+
+static void what_is_no_key_names_no_reply(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_message *request = NULL;
+    struct duress_cache_layer_options options = {.key_of = no_key};
+    assert_int_equal(duress_with_cache(test->service.agent, &options, &test->agent, NULL), DURESS_OK);
+    assert_int_equal(duress_message_text("x", &request), DURESS_OK);
+    assert_false(duress_cache_invalidate(test->agent, request));
+    assert_false(duress_cache_invalidate(test->agent, NULL));
+    duress_message_unref(request);
+    layer_test_close(test);
+}
+
+static void a_cache_that_has_no_memory_says_so(void **state)
+{
+    struct layer_test *test = *state;
+    for (uint64_t after = 0; after < 2; after++) { /* for itself, and for its table */
+        for (int told = 0; told < 2; told++) {
+            struct duress_failure why = {.code = DURESS_OK};
+            test->rig.heap.fail_after = test->rig.heap.allocation_count + after;
+            assert_int_equal(duress_with_cache(test->service.agent, NULL, &test->agent, told ? &why : NULL),
+                             DURESS_E_NO_MEMORY);
+            assert_int_equal(why.code, told ? DURESS_E_NO_MEMORY : DURESS_OK);
+        }
+    }
+    test->rig.heap.fail_after = UINT64_MAX;
+    layer_test_close(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +511,8 @@ int main(void)
         cmocka_unit_test_setup(a_hit_allocates_nothing_and_a_miss_neither_once_entries_were_freed, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
         cmocka_unit_test_setup(an_agent_without_cache_has_nothing_to_say, setup),
+        cmocka_unit_test_setup(what_is_no_key_names_no_reply, setup),
+        cmocka_unit_test_setup(a_cache_that_has_no_memory_says_so, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

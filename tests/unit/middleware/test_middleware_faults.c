@@ -416,6 +416,41 @@ static void a_seed_gives_one_story_and_no_seed_the_worlds(void **state)
     assert_non_null(strchr(drawn[0], '.'));
 }
 
+static void empty_chunks_begin(void *context, struct duress_call *call)
+{
+    static const char *const chunks[] = {"", "", "abcdef", "gh"};
+    (void)context;
+    for (int i = 0; i < 4; i++) {
+        struct duress_message *chunk = NULL;
+        assert_int_equal(duress_message_text(chunks[i], &chunk), DURESS_OK);
+        duress_call_emit(call, chunk);
+        if (i == 3)
+            duress_call_reply(call, chunk);
+        duress_message_unref(chunk);
+    }
+}
+
+static void a_stream_is_cut_in_its_first_chunk_that_has_any_bytes(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_agent *inner = NULL;
+    struct rig_answer answer = {.ended = 0};
+    struct duress_faults_layer_options options = {.faults = {.pattern = {DURESS_FAULT_TRUNCATE}, .pattern_count = 1},
+                                                  .seed = 5};
+    assert_int_equal(duress_function_async_new(test->rig.client, "chunks", empty_chunks_begin, NULL, NULL, &inner),
+                     DURESS_OK);
+    assert_int_equal(duress_with_faults(inner, &options, &test->agent, NULL), DURESS_OK);
+    duress_agent_unref(inner);
+    rig_ask_stream(test->agent, "x", 0, &answer);
+    rig_run_until_ended(&test->rig, &answer);
+    assert_int_equal(answer.error, DURESS_OK);
+    assert_int_equal(answer.chunk_count, 3); /* both empty ones, and what is left of the third */
+    assert_memory_equal(answer.chunks, ",,", 2);
+    assert_true(strlen(answer.text) < 6);
+    assert_int_equal(counts_of(test).injected[DURESS_FAULT_TRUNCATE], 1);
+    layer_test_close(test);
+}
+
 static void bad_options_are_refused_by_name(void **state)
 {
     struct layer_test *test = *state;
@@ -453,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup(a_fault_that_is_cancelled_before_it_happens_is_missed, setup),
         cmocka_unit_test_setup(a_seed_gives_one_story_and_no_seed_the_worlds, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(a_stream_is_cut_in_its_first_chunk_that_has_any_bytes, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <string.h>
 
 #include <duress/middleware/guard.h>
@@ -281,10 +282,13 @@ static void a_code_outside_the_list_is_no_success(void **state)
 {
     struct work *work = *state;
     guard(work, (struct duress_guard_options){.retry = &retry});
-    work->codes[0] = 1;
-    work->code_count = 1;
-    assert_int_equal(run(work, (struct duress_guard_call){.idempotent = true}), DURESS_E_INVALID);
-    assert_int_equal(work->calls, 1);
+    static const int no_codes[] = {1, -DURESS_ERROR_NUMBER_END, INT_MIN};
+    for (uint32_t i = 0; i < 3; i++) {
+        work->codes[i] = no_codes[i];
+        work->code_count = i + 1;
+        assert_int_equal(run(work, (struct duress_guard_call){.idempotent = true}), DURESS_E_INVALID);
+        assert_int_equal(work->calls, i + 1);
+    }
 }
 
 static void bad_options_are_refused_by_name(void **state)
@@ -302,8 +306,66 @@ static void bad_options_are_refused_by_name(void **state)
     options = (struct duress_guard_options){.clock = &work->clock.clock, .retry_budget = &budget};
     assert_int_equal(duress_guard_init(&work->guard, &options, &why), DURESS_E_INVALID);
     assert_non_null(strstr(why.detail, "retry_budget"));
+    struct duress_retry_options many = {.attempts_max = DURESS_RETRY_ATTEMPTS_MAX + 1};
+    options = (struct duress_guard_options){.clock = &work->clock.clock, .retry = &many};
+    assert_int_equal(duress_guard_init(&work->guard, &options, &why), DURESS_E_INVALID);
+    assert_non_null(strstr(why.detail, "attempts_max"));
+    assert_int_equal(duress_guard_init(NULL, &options, &why), DURESS_E_INVALID);
+    assert_int_equal(duress_guard_init(&work->guard, NULL, &why), DURESS_E_INVALID);
     assert_int_equal(duress_guard_run(NULL, work_do, work, NULL, &why), DURESS_E_INVALID);
     assert_int_equal(duress_guard_run(&work->guard, NULL, work, NULL, NULL), DURESS_E_INVALID);
+}
+
+static void a_breaker_that_probes_or_is_forced_open_says_so(void **state)
+{
+    struct work *work = *state;
+    struct duress_breaker breaker;
+    struct duress_permit probe;
+    struct duress_breaker_options options = {.failures_to_open = 1, .recovery_ns = DURESS_S, .probes_max = 1};
+    assert_int_equal(duress_breaker_init(&breaker, &options, NULL), DURESS_OK);
+    guard(work, (struct duress_guard_options){.breaker = &breaker});
+    work->codes[0] = DURESS_E_REFUSED;
+    work->code_count = 1;
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_REFUSED);
+    work->clock.now_ns += DURESS_S;
+    assert_int_equal(duress_breaker_acquire(&breaker, work->clock.now_ns, &probe, NULL), DURESS_ADMIT);
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_CIRCUIT_OPEN);
+    assert_string_equal(work->failure.detail, "half-open: all probes are in flight");
+    assert_true(work->failure.retry_after_ns > 0); /* the probe's lease */
+    duress_breaker_force_open(&breaker, work->clock.now_ns);
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_CIRCUIT_OPEN);
+    assert_string_equal(work->failure.detail, "open");
+    assert_int_equal(work->failure.retry_after_ns, 0); /* nobody knows when */
+    assert_int_equal(work->calls, 1);
+}
+
+static enum duress_outcome refusals_are_good(void *context, const struct duress_failure *failure)
+{
+    unsigned *asked = context;
+    ++*asked;
+    return failure->code == DURESS_E_REFUSED ? DURESS_OUTCOME_SUCCESS : DURESS_OUTCOME_FAILURE;
+}
+
+static void the_caller_may_say_what_the_breaker_counts(void **state)
+{
+    struct work *work = *state;
+    struct duress_breaker breaker;
+    unsigned asked = 0;
+    struct duress_breaker_options options = {.failures_to_open = 2};
+    assert_int_equal(duress_breaker_init(&breaker, &options, NULL), DURESS_OK);
+    guard(work, (struct duress_guard_options){.breaker = &breaker, .outcome_of = refusals_are_good, .context = &asked});
+    work->codes[0] = DURESS_E_REFUSED;
+    work->codes[1] = DURESS_E_RESET;
+    work->code_count = 2;
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_REFUSED);
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_RESET);
+    assert_int_equal(duress_breaker_state(&breaker), DURESS_BREAKER_CLOSED);
+    assert_int_equal(run(work, (struct duress_guard_call){.deadline_ns = 0}), DURESS_E_RESET);
+    assert_int_equal(duress_breaker_state(&breaker), DURESS_BREAKER_OPEN);
+    assert_int_equal(asked, 3);
+    struct duress_breaker_snapshot seen;
+    duress_breaker_snapshot(&breaker, &seen);
+    assert_int_equal(seen.counters.successes, 1);
 }
 
 int main(void)
@@ -323,6 +385,8 @@ int main(void)
         cmocka_unit_test_setup(a_seed_replays_the_waits_and_runs_differ, setup),
         cmocka_unit_test_setup(a_code_outside_the_list_is_no_success, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(a_breaker_that_probes_or_is_forced_open_says_so, setup),
+        cmocka_unit_test_setup(the_caller_may_say_what_the_breaker_counts, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,7 @@ struct desk {
     struct duress_clock clock;
     uint64_t now_ns;
     uint64_t oversleep_ns;
+    uint32_t early_wakes; /* so many more */
     uint32_t calls;
     struct duress_bulkhead bulkhead;
     struct duress_bucket bucket;
@@ -37,6 +38,11 @@ static void desk_wait_until_ns(void *context, uint64_t at_ns)
 {
     struct desk *desk = context;
     assert_true(at_ns > desk->now_ns);
+    if (desk->early_wakes > 0) {
+        desk->early_wakes--;
+        desk->now_ns += (at_ns - desk->now_ns) / 2;
+        return;
+    }
     desk->now_ns = at_ns + desk->oversleep_ns;
 }
 
@@ -154,6 +160,36 @@ static void oversleeping_past_the_deadline_leaves_the_tokens_to_others(void **st
     assert_int_equal(desk->calls, 2);
     assert_int_equal(duress_guard_counts(&desk->guard).timed_out, 1);
     assert_int_equal(duress_bucket_tokens(&desk->bucket, desk->now_ns), 1);
+}
+
+/* So many tokens each that they are not there before the end of time. */
+static void no_instant_is_told_for_tokens_that_never_come(void **state)
+{
+    struct desk *desk = *state;
+    enum { TOKENS = 13000 };
+    struct duress_bucket_options one_a_day = {.rate = 1, .burst = TOKENS, .per_ns = DURESS_BUCKET_PER_NS_MAX};
+    struct duress_rate_limit_options many = {.tokens_per_request = TOKENS};
+    assert_int_equal(duress_bucket_init(&desk->bucket, &one_a_day, NULL), DURESS_OK);
+    desk->now_ns = DURESS_TIME_NEVER - DURESS_S;
+    guarded(desk, (struct duress_guard_options){.bucket = &desk->bucket, .rate_limit = &many});
+    assert_int_equal(run(desk, 0), DURESS_OK);
+    assert_int_equal(run(desk, 0), DURESS_E_RATE_LIMITED);
+    assert_int_equal(desk->failure.retry_after_ns, 0);
+    assert_int_equal(desk->calls, 1);
+}
+
+static void a_clock_that_wakes_too_early_is_asked_again(void **state)
+{
+    struct desk *desk = *state;
+    guarded(desk, (struct duress_guard_options){.bucket = &desk->bucket});
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(run(desk, 0), DURESS_OK);
+    desk->early_wakes = 3;
+    assert_int_equal(run(desk, 0), DURESS_OK);
+    assert_int_equal(desk->early_wakes, 0);
+    assert_int_equal(desk->now_ns, DURESS_S + 100 * DURESS_MS);
+    assert_int_equal(duress_guard_counts(&desk->guard).waited, 1);
+    assert_int_equal(duress_guard_counts(&desk->guard).waiting, 0);
 }
 
 static void bad_options_are_named(void **state)
@@ -297,6 +333,8 @@ int main(void)
         cmocka_unit_test_setup(oversleeping_past_the_deadline_leaves_the_tokens_to_others, setup),
         cmocka_unit_test_setup(bad_options_are_named, setup),
         cmocka_unit_test(guards_wake_the_queue_of_a_loop),
+        cmocka_unit_test_setup(no_instant_is_told_for_tokens_that_never_come, setup),
+        cmocka_unit_test_setup(a_clock_that_wakes_too_early_is_asked_again, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -409,9 +409,12 @@ static void bad_options_are_refused_by_name(void **state)
     options = (struct duress_hedge_layer_options){.budget = {.capacity = 1001}};
     assert_int_equal(duress_with_hedge(inner, &options, &outer, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "retry_budget.capacity: 1001 given, allowed 1 to 1000");
-    options = (struct duress_hedge_layer_options){.shared = &budget, .budget = {.deposit_milli = 1}};
-    assert_int_equal(duress_with_hedge(inner, &options, &outer, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "budget: must be all zero where a shared budget is given");
+    for (uint32_t capacity = 0; capacity < 2; capacity++) {
+        options = (struct duress_hedge_layer_options){.shared = &budget,
+                                                      .budget = {.capacity = capacity, .deposit_milli = !capacity}};
+        assert_int_equal(duress_with_hedge(inner, &options, &outer, &why), DURESS_E_INVALID);
+        assert_string_equal(why.detail, "budget: must be all zero where a shared budget is given");
+    }
     struct rig_service elsewhere;
     rig_service_open(&elsewhere, script->test.rig.server_world, "elsewhere");
     options = (struct duress_hedge_layer_options){.backup = elsewhere.agent};

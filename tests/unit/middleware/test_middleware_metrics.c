@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <duress/middleware/bulkhead.h>
+#include <duress/middleware/faults.h>
 #include <duress/middleware/hedge.h>
 #include <duress/middleware/metrics.h>
 #include <duress/middleware/rate_limiter.h>
@@ -401,6 +402,42 @@ static void every_state_of_the_breaker_shows(void **state)
     layer_test_close(test);
 }
 
+static void the_faults_inside_tell_their_figures(void **state)
+{
+    struct layer_test *test = *state;
+    struct duress_metrics_layer layer;
+    struct duress_agent *faults;
+    struct duress_faults_layer_options options = {
+        .faults = {.pattern = {DURESS_FAULT_ERROR, DURESS_FAULT_ERROR_AFTER, DURESS_FAULT_DELAY, DURESS_FAULT_CORRUPT,
+                               DURESS_FAULT_TRUNCATE, DURESS_FAULT_ERROR},
+                   .pattern_count = 6,
+                   .crash_after = 7},
+    };
+    assert_int_equal(duress_with_faults(test->service.agent, &options, &faults, NULL), DURESS_OK);
+    assert_int_equal(duress_with_metrics(faults, NULL, &test->agent, NULL), DURESS_OK);
+    duress_agent_unref(faults);
+    for (int i = 0; i < 9; i++) {
+        if (i == 5)
+            service_fails(&test->service, 1, DURESS_E_REFUSED, false);
+        (void)layer_test_ask(test, "x", 0, false);
+    }
+    assert_int_equal(duress_metrics_layers(test->agent, &layer, 1), 1);
+    assert_string_equal(layer.kind, "faults");
+    const struct duress_faults_counts counts = duress_faults_counts(test->agent);
+    static const char *const labels[] = {"", "error", "error_after", "delay", "hang", "corrupt", "truncate", "crash"};
+    uint64_t injected = 0;
+    for (int i = 1; i < DURESS_FAULT_COUNT; i++) {
+        assert_int_equal(figure(&layer, "injected", labels[i]), counts.injected[i]);
+        injected += counts.injected[i];
+    }
+    assert_int_equal(figure(&layer, "missed", NULL), counts.missed);
+    assert_int_equal(figure(&layer, "crashed", NULL), 1);
+    assert_int_equal(figure(&layer, "injected", "delay"), 1);
+    assert_int_equal(figure(&layer, "injected", "hang"), 0);
+    assert_true(injected >= 7);
+    layer_test_close(test);
+}
+
 static void bad_options_are_refused_by_name(void **state)
 {
     struct layer_test *test = *state;
@@ -445,6 +482,7 @@ int main(void)
         cmocka_unit_test_setup(the_words_of_the_breaker_are_those_of_the_policy, setup),
         cmocka_unit_test_setup(every_state_of_the_breaker_shows, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(the_faults_inside_tell_their_figures, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

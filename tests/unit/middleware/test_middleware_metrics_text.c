@@ -213,6 +213,8 @@ static const struct named awkward_names[] = {
      "gr\xc3\xbc\xc3\x9f"
      "e \xe2\x82\xac \xf0\x9f\x98\x80"},
     {"cut \xe2\x82", "cut " REPLACEMENT REPLACEMENT, "cut " REPLACEMENT REPLACEMENT},
+    {"broken \xe2\x82(\xe2\x82\xc0", "broken " REPLACEMENT REPLACEMENT "(" REPLACEMENT REPLACEMENT REPLACEMENT,
+     "broken " REPLACEMENT REPLACEMENT "(" REPLACEMENT REPLACEMENT REPLACEMENT},
     {"lone \x80 \xff", "lone " REPLACEMENT " " REPLACEMENT, "lone " REPLACEMENT " " REPLACEMENT},
     {"\xc0\x80|\xc1\xbf", REPLACEMENT REPLACEMENT "|" REPLACEMENT REPLACEMENT, /* overlong */
      REPLACEMENT REPLACEMENT "|" REPLACEMENT REPLACEMENT},

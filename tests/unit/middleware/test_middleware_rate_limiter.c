@@ -401,6 +401,30 @@ static void without_memory_the_tokens_stay_in_the_bucket(void **state)
     layer_test_close(test);
 }
 
+/* Each needs 36 years of tokens: the bucket says of some only that they never get theirs. */
+static void tokens_that_never_come_are_not_waited_for(void **state)
+{
+    struct layer_test *test = *state;
+    enum { TOKENS = 13000, CALLS = 20 };
+    struct duress_rate_limiter_options options = {
+        .bucket = {.rate = 1, .burst = TOKENS, .per_ns = DURESS_BUCKET_PER_NS_MAX},
+        .limit = {.tokens_per_request = TOKENS},
+    };
+    assert_int_equal(duress_with_rate_limiter(test->service.agent, &options, &test->agent, NULL), DURESS_OK);
+    ask_many(test, CALLS);
+    rig_run_for(&test->rig, 0);
+    assert_int_equal(answers[0].error, DURESS_OK);
+    assert_int_equal(answers[CALLS - 1].error, DURESS_E_RATE_LIMITED);
+    assert_int_equal(answers[CALLS - 1].failure.retry_after_ns, 0);
+    struct duress_rate_limiter_counts counts = counts_of(test);
+    assert_true(counts.waiting > 0);
+    assert_int_equal(counts.refused_by[DURESS_RATE_BY_DEADLINE], CALLS - 1 - counts.waiting);
+    for (int i = 1; i < CALLS; i++)
+        if (answers[i].call != NULL)
+            duress_call_cancel(answers[i].call);
+    layer_test_close(test);
+}
+
 static void an_agent_without_a_limiter_has_no_counts(void **state)
 {
     struct layer_test *test = *state;
@@ -421,9 +445,12 @@ static void bad_options_are_refused_by_name(void **state)
     options = (struct duress_rate_limiter_options){.limit = {.tokens_per_request = 11}};
     assert_int_equal(duress_with_rate_limiter(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "rate_limit.tokens_per_request: 11 given, allowed 1 to 10");
-    options = (struct duress_rate_limiter_options){.bucket = {.per_ns = DURESS_S}, .shared = &shared};
-    assert_int_equal(duress_with_rate_limiter(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "bucket: must be all zero where a shared bucket is given");
+    static const struct duress_bucket_options not_zero[] = {{.rate = 1}, {.burst = 1}, {.per_ns = DURESS_S}};
+    for (int i = 0; i < 3; i++) {
+        options = (struct duress_rate_limiter_options){.bucket = not_zero[i], .shared = &shared};
+        assert_int_equal(duress_with_rate_limiter(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
+        assert_string_equal(why.detail, "bucket: must be all zero where a shared bucket is given");
+    }
     assert_int_equal(duress_with_rate_limiter(NULL, NULL, &test->agent, &why), DURESS_E_INVALID);
     assert_int_equal(duress_with_rate_limiter(test->service.agent, NULL, NULL, &why), DURESS_E_INVALID);
     assert_int_equal(duress_with_rate_limiter(test->service.agent, NULL, &test->agent, &why), DURESS_OK);
@@ -451,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup(without_memory_the_tokens_stay_in_the_bucket, setup),
         cmocka_unit_test_setup(an_agent_without_a_limiter_has_no_counts, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(tokens_that_never_come_are_not_waited_for, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,7 @@ static void bad_options_are_refused_by_name(void **state)
     assert_int_equal(duress_with_retry(test->service.agent, &options, NULL, &test->agent, &why), DURESS_E_INVALID);
     assert_non_null(strstr(why.detail, "attempts_max"));
     assert_int_equal(duress_with_retry(NULL, NULL, NULL, &test->agent, &why), DURESS_E_INVALID);
+    assert_int_equal(duress_with_retry(test->service.agent, NULL, NULL, NULL, &why), DURESS_E_INVALID);
     layer_test_close(test);
 }
 

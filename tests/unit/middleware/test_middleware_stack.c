@@ -183,6 +183,8 @@ static void one_bad_layer_refuses_the_whole_and_leaks_nothing(void **state)
     assert_int_equal(duress_stack_new(test->service.agent, &options, &test->agent, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "retry_budget: only with retry");
     assert_int_equal(duress_stack_new(NULL, &options, &test->agent, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress_stack_new(test->service.agent, NULL, &test->agent, NULL), DURESS_E_INVALID);
+    assert_int_equal(duress_stack_new(test->service.agent, &options, NULL, NULL), DURESS_E_INVALID);
     layer_test_close(test);
 }
 

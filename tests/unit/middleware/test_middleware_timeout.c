@@ -195,6 +195,20 @@ static void a_silent_producer_is_noticed_by_the_gap(void **state)
     layer_test_close(test);
 }
 
+static void limits_below_a_millisecond_are_told_in_microseconds(void **state)
+{
+    struct layer_test *test = *state;
+    wrap(test, 1500 * DURESS_US, 0);
+    test->service.silent = true;
+    struct rig_answer answer = layer_test_ask(test, "x", 0, false);
+    assert_string_equal(answer.failure.detail, "1500 us passed while the agent was working");
+    duress_agent_unref(test->agent);
+    wrap(test, 0, 2500 * DURESS_US);
+    answer = layer_test_ask(test, "x", 0, false);
+    assert_string_equal(answer.failure.detail, "2500 us passed without a chunk while the agent was working");
+    layer_test_close(test);
+}
+
 static void bad_options_are_refused_by_name(void **state)
 {
     struct layer_test *test = *state;
@@ -221,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup(a_stream_that_moves_may_go_on_for_ever_with_a_gap, setup),
         cmocka_unit_test_setup(a_silent_producer_is_noticed_by_the_gap, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
+        cmocka_unit_test_setup(limits_below_a_millisecond_are_told_in_microseconds, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
