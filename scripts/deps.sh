@@ -11,8 +11,9 @@ set -u
 # Compiler, generator and the libraries that the rooms use.
 build=(gcc libc6-dev make cmake ninja-build pkg-config libuv1-dev libc-ares-dev libjansson-dev
     libcurl4-openssl-dev libmicrohttpd-dev libyaml-dev)
-# The unit tests' harness, nm(1) for the tests of symbols, and openssl(1) for certificates of a day.
-test=(libcmocka-dev binutils openssl)
+# The unit tests' harness, nm(1) for the tests of symbols, openssl(1) for certificates of a day, and the runner in whose
+# clothes the chaos suite is tried (go test is tried where there is a Go).
+test=(libcmocka-dev binutils openssl python3-pytest)
 # A peer that speaks HTTP/2; the tests that need it skip without. By itself, because Debian's package starts a service
 # on 127.0.0.1:3000.
 http2=(nghttp2-proxy)

@@ -1,0 +1,3 @@
+module duress/chaos
+
+go 1.19
