@@ -50,7 +50,9 @@ static uint64_t multiply_exp2(uint64_t value, uint64_t exponent)
         power = one + ((x * power) >> EXP_BITS) / term;
     value = duress_time_min(value, UINT64_MAX / 4);
     uint64_t product = (value >> EXP_BITS) * power + (((value & (one - 1)) * power) >> EXP_BITS);
-    return whole < 64 ? duress_time_multiply(product, UINT64_C(1) << whole) : DURESS_TIME_NEVER;
+    if (whole < 64)
+        return duress_time_multiply(product, UINT64_C(1) << whole);
+    return product > 0 ? DURESS_TIME_NEVER : 0;
 }
 
 /* Standard normal, without its sign, in 2^-16. A point (u, v) of a rectangle is taken where it lies within the region

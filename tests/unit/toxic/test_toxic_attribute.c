@@ -172,6 +172,46 @@ static void our_own_types_refuse_what_is_out_of_range(void **unused)
     assert_int_equal(toxic.as.corrupt.rate_ppm, 1000000);
 }
 
+/* Newer Toxiproxys have packet_loss with fractions. */
+static void fractions_have_names_of_their_own(void **unused)
+{
+    (void)unused;
+    bool is_fraction = false;
+    const struct duress_toxic_attribute *attribute =
+        duress_toxic_attribute_find(DURESS_TOXIC_PACKET_LOSS, "Loss_Rate", &is_fraction);
+    assert_true(is_fraction);
+    assert_string_equal(attribute->name, "loss_ppm");
+    assert_int_equal(attribute->value_default, 100000);
+    assert_int_equal(attribute->value_max, DURESS_PPM);
+    attribute = duress_toxic_attribute_find(DURESS_TOXIC_PACKET_LOSS, "correlation", &is_fraction);
+    assert_true(is_fraction);
+    assert_string_equal(attribute->name, "correlation_ppm");
+    assert_non_null(duress_toxic_attribute_find(DURESS_TOXIC_PACKET_LOSS, "correlation_ppm", &is_fraction));
+    assert_false(is_fraction);
+}
+
+static void common_attributes_are_in_milliseconds(void **unused)
+{
+    (void)unused;
+    size_t count = 0;
+    struct duress_toxic toxic;
+    const struct duress_toxic_attribute *attributes = duress_toxic_common_attributes(&count);
+    assert_int_equal(count, 3);
+    duress_toxic_init(&toxic, DURESS_TOXIC_NOOP);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal(attributes[i].unit, "ms");
+        assert_string_equal(attributes[i].name, ((const char *[]){"ttl", "period", "on"})[i]);
+        assert_int_equal(duress_toxic_attribute_get(&attributes[i], &toxic), 0);
+        assert_int_equal(duress_toxic_attribute_set(&attributes[i], &toxic, 100 - (int64_t)i, NULL), DURESS_OK);
+        assert_int_equal(duress_toxic_attribute_set(&attributes[i], &toxic, -1, NULL), DURESS_E_INVALID);
+        assert_int_equal(duress_toxic_attribute_set(&attributes[i], &toxic, INT64_MAX, NULL), DURESS_E_INVALID);
+    }
+    assert_int_equal(toxic.ttl_ns, 100 * DURESS_MS);
+    assert_int_equal(toxic.period_ns, 99 * DURESS_MS);
+    assert_int_equal(toxic.on_ns, 98 * DURESS_MS);
+    assert_int_equal(duress_toxic_check(&toxic, NULL), DURESS_OK);
+}
+
 static const int64_t hostile_values[] = {INT64_MIN,
                                          INT64_MIN + 1,
                                          -1000000,
@@ -251,6 +291,8 @@ int main(void)
         cmocka_unit_test(unknown_names_and_types_have_nothing),
         cmocka_unit_test(corrupt_counts_its_byte_from_one),
         cmocka_unit_test(our_own_types_refuse_what_is_out_of_range),
+        cmocka_unit_test(fractions_have_names_of_their_own),
+        cmocka_unit_test(common_attributes_are_in_milliseconds),
         cmocka_unit_test(hostile_numbers_on_every_attribute_are_refused_or_borne),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

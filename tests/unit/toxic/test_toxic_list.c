@@ -183,6 +183,52 @@ static void changes_reach_a_link(void **state)
     duress__toxic_list_deinit(&list);
 }
 
+/* What the owner of a list is to set is set, whatever was given, and stays where it must. */
+static void moments_are_filled_in(void **state)
+{
+    (void)state;
+    struct duress_toxic_list list;
+    struct duress_link_change change;
+    struct duress_toxic_moment later = {.now_ns = 9 * DURESS_S, .connections = 50};
+    struct duress_toxic toxic = toxic_fail_first(1, 3);
+    toxic.since_ns = 1;
+    toxic.as.fail_first.after_connection = 1;
+    duress__toxic_list_init(&list, duress_allocator_default());
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_OK);
+    assert_int_equal(change.toxic.since_ns, 7 * DURESS_S);
+    assert_int_equal(change.toxic.as.fail_first.after_connection, 42);
+    assert_int_equal(list.toxics[0].as.fail_first.after_connection, 42);
+    toxic.as.fail_first.connections = 4;
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, later, &change, NULL), DURESS_OK);
+    assert_int_equal(change.toxic.since_ns, 9 * DURESS_S);
+    assert_int_equal(change.toxic.as.fail_first.after_connection, 42);
+    assert_int_equal(change.toxic.as.fail_first.connections, 4);
+    duress__toxic_list_deinit(&list);
+}
+
+static void expired_toxics_are_forgotten(void **state)
+{
+    (void)state;
+    struct duress_toxic_list list;
+    struct duress_link_change change;
+    struct duress_toxic toxic = latency(2, DURESS_MS);
+    list_open(&list, 1);
+    toxic.ttl_ns = DURESS_S;
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_OK);
+    toxic = latency(3, DURESS_MS);
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_OK);
+    duress__toxic_list_expire(&list, 8 * DURESS_S - 1);
+    list_expect(&list, (const uint64_t[]){1, 2, 3, 0});
+    struct duress_toxic_moment later = {.now_ns = 8 * DURESS_S};
+    toxic = latency(2, 5 * DURESS_MS);
+    assert_int_equal(duress__toxic_list_update(&list, &toxic, later, &change, NULL), DURESS_E_INVALID);
+    list_expect(&list, (const uint64_t[]){1, 3, 0});
+    assert_int_equal(duress__toxic_list_remove(&list, 2, later.now_ns, &change), DURESS_E_INVALID);
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, later, &change, NULL), DURESS_OK);
+    list_expect(&list, (const uint64_t[]){1, 3, 2, 0});
+    duress__toxic_list_deinit(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +238,8 @@ int main(void)
         cmocka_unit_test(remove_keeps_the_others_in_order),
         cmocka_unit_test(add_without_memory_changes_nothing),
         cmocka_unit_test(changes_reach_a_link),
+        cmocka_unit_test(moments_are_filled_in),
+        cmocka_unit_test(expired_toxics_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
