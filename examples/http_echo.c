@@ -47,7 +47,7 @@ int main(void)
     struct duress_http_server *server;
     struct duress_message *request;
     struct duress_message *reply;
-    check(duress_world_live_new(NULL, &world), "world");
+    check(duress_world_live_new(NULL, &world, NULL), "world");
     check(duress_function_new(world, "echo", echo, &asked, &service), "function agent");
     struct duress_http_server_options serve = {
         .world = world, .agent = service, .address = duress_address_loopback(0), .requests_max = 100};

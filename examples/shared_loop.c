@@ -58,7 +58,7 @@ int main(void)
     struct duress_agent *stack;
     struct duress_message *request;
     if (uv_loop_init(&loop) != 0 || uv_timer_init(&loop, &program.ticker) != 0 ||
-        duress_world_live_new(&options, &world) != DURESS_OK ||
+        duress_world_live_new(&options, &world, NULL) != DURESS_OK ||
         duress_function_new(world, "service", service, &program, &agent) != DURESS_OK ||
         duress_stack_new(agent, &layers, &stack, NULL) != DURESS_OK ||
         duress_message_text("hello", &request) != DURESS_OK)

@@ -101,7 +101,7 @@ int main(void)
     counting_heap_init(&heap);
     struct duress_world_live_options options = {.allocator = &heap.allocator};
     struct asker bare = {.in_flight_max = 1, .idempotent = true};
-    if (duress_world_live_new(&options, &bare.world) != DURESS_OK ||
+    if (duress_world_live_new(&options, &bare.world, NULL) != DURESS_OK ||
         duress_function_new(bare.world, "echo", echo, NULL, &bare.agent) != DURESS_OK ||
         duress_message_text("hello", &bare.request) != DURESS_OK)
         bench_fail("cannot make the agent");

@@ -106,7 +106,7 @@ int main(void)
     struct duress_world_live_options options = {.allocator = &heap.allocator};
     struct caller bare = {.left = 0};
     struct duress_stack_options layers = {.retry = &retry, .breaker = &breaker, .timeout = &timeout};
-    if (duress_world_live_new(&options, &bare.world) != DURESS_OK ||
+    if (duress_world_live_new(&options, &bare.world, NULL) != DURESS_OK ||
         duress_function_new(bare.world, "echo", echo, NULL, &bare.agent) != DURESS_OK ||
         duress_message_text("hello", &bare.request) != DURESS_OK)
         bench_fail("cannot make the agent");

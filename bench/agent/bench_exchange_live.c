@@ -63,7 +63,7 @@ static void serve(int write_end, uint64_t busy_ns)
     struct duress_agent *agent = NULL;
     struct duress_server *server = NULL;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (duress_world_live_new(&live, &world) != DURESS_OK ||
+    if (duress_world_live_new(&live, &world, NULL) != DURESS_OK ||
         duress_function_new(world, "echo", echo, NULL, &agent) != DURESS_OK)
         bench_fail("cannot make the service");
     struct duress_server_options options = {.world = world, .agent = agent, .address = duress_address_loopback(0)};
@@ -184,7 +184,7 @@ static struct asker asker_open(uint16_t port, uint32_t connections_max, uint32_t
     char endpoint[64];
     struct asker asker = {.in_flight_max = connections_max * in_flight_max};
     (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%u", port);
-    if (duress_world_live_new(&live, &asker.world) != DURESS_OK)
+    if (duress_world_live_new(&live, &asker.world, NULL) != DURESS_OK)
         bench_fail("cannot make the world");
     struct duress_remote_options options = {
         .world = asker.world,

@@ -145,7 +145,7 @@ int main(void)
     counting_heap_init(&heap);
     struct duress_world_live_options options = {.allocator = &heap.allocator};
     bench_policies();
-    if (duress_world_live_new(&options, &asker.world) != DURESS_OK ||
+    if (duress_world_live_new(&options, &asker.world, NULL) != DURESS_OK ||
         duress_message_text("hello", &asker.request) != DURESS_OK ||
         duress_function_new(asker.world, "echo", echo, NULL, &asker.agent) != DURESS_OK)
         bench_fail("cannot make the agent");

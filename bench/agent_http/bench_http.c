@@ -46,7 +46,7 @@ static void serve(int write_end)
     struct duress_agent *agent = NULL;
     struct duress_http_server *server = NULL;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (duress_world_live_new(NULL, &world) != DURESS_OK ||
+    if (duress_world_live_new(NULL, &world, NULL) != DURESS_OK ||
         duress_function_new(world, "echo", echo, NULL, &agent) != DURESS_OK)
         bench_fail("cannot make the service");
     struct duress_http_server_options options = {.world = world, .agent = agent, .address = duress_address_loopback(0)};
@@ -83,7 +83,7 @@ static void measure(const char *name, uint16_t port, uint32_t in_flight_max)
     struct asker asker = {.in_flight_max = in_flight_max};
     char url[64];
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", port);
-    if (duress_world_live_new(NULL, &asker.world) != DURESS_OK)
+    if (duress_world_live_new(NULL, &asker.world, NULL) != DURESS_OK)
         bench_fail("cannot make the world");
     struct duress_http_agent_options options = {.world = asker.world, .url = url, .connections_max = in_flight_max};
     if (duress_http_agent_new(&options, &asker.agent, NULL) != DURESS_OK ||

@@ -211,7 +211,7 @@ static void balls_run(void *context, uint64_t iterations)
 int main(void)
 {
     struct duress_world *world = NULL;
-    check(duress_world_live_new(NULL, &world), "world");
+    check(duress_world_live_new(NULL, &world, NULL), "world");
     static struct clockwork clockwork;
     clockwork.world = world;
     (void)bench_rate("live timers armed and fired, 1000 at a time", 1000000, timers_run, &clockwork);

@@ -179,9 +179,10 @@ int agent_ask(int argc, char **argv)
         .quiet = asker.options.quiet,
         .streams = asker.options.stream,
     };
-    int error = duress_world_live_new(NULL, &asker.world);
+    struct duress_failure why = {.code = DURESS_OK};
+    int error = duress_world_live_new(NULL, &asker.world, &why);
     if (error != DURESS_OK)
-        return asker_refuse(&asker, "the world", error, &(struct duress_failure){.code = DURESS_OK});
+        return asker_refuse(&asker, "the world", error, &why);
     int code = request_make(&asker);
     if (code == AGENT_EXIT_OK)
         code = stack_make(&asker);

@@ -228,9 +228,10 @@ int agent_serve(int argc, char **argv)
         serve_help_print(stdout, argv[0]);
         return AGENT_EXIT_OK;
     }
-    int error = duress_world_live_new(NULL, &server.world);
+    struct duress_failure why = {.code = DURESS_OK};
+    int error = duress_world_live_new(NULL, &server.world, &why);
     if (error != DURESS_OK)
-        return server_refuse(&server, "the world", "", error, &(struct duress_failure){.code = DURESS_OK});
+        return server_refuse(&server, "the world", "", error, &why);
     int code = server_run(&server);
     duress__serving_free(server.serving);
     duress_agent_unref(server.agent);

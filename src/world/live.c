@@ -126,32 +126,45 @@ static int seed_draw(uint64_t *seed)
     return got == (ssize_t)sizeof *seed ? DURESS_OK : DURESS_E_SYSTEM;
 }
 
-enum { BUSY_POLL_S_MAX = 1 };
+static int live_open(struct live_world *live, const struct duress_world_live_options *options)
+{
+    int error = live->seed == 0 ? seed_draw(&live->seed) : DURESS_OK;
+    if (error == DURESS_OK)
+        error = duress__loop_new(live->base.allocator, options->loop, &live->loop);
+    if (error == DURESS_OK)
+        error = duress__live_resolver_new(live, options, &live->resolver);
+    if (error == DURESS_OK)
+        duress__loop_busy_poll(live->loop, options->busy_poll_ns);
+    return error;
+}
 
-int duress_world_live_new(const struct duress_world_live_options *options, struct duress_world **world)
+static int live_refuse(struct duress_failure *why, int error, const char *detail)
+{
+    if (why != NULL)
+        duress_failure_set(why, (enum duress_error)error, DURESS_ORIGIN_CALLER, "%s", detail);
+    return error;
+}
+
+int duress_world_live_new(const struct duress_world_live_options *options, struct duress_world **world,
+                          struct duress_failure *why)
 {
     static const struct duress_world_live_options defaults = {.allocator = NULL};
     if (world == NULL)
-        return DURESS_E_INVALID;
+        return live_refuse(why, DURESS_E_INVALID, "world: must be given");
     if (options == NULL)
         options = &defaults;
-    if (options->busy_poll_ns > BUSY_POLL_S_MAX * DURESS_S)
+    if (!duress__live_options_check(options, why))
         return DURESS_E_INVALID;
     struct live_world *made = duress_allocate_zeroed(options->allocator, 1, sizeof *made);
     if (made == NULL)
-        return DURESS_E_NO_MEMORY;
+        return live_refuse(why, DURESS_E_NO_MEMORY, "no memory for the world");
     duress_world_base_init(&made->base, &live_ops, options->allocator);
     made->seed = options->seed;
-    int error = made->seed == 0 ? seed_draw(&made->seed) : DURESS_OK;
-    if (error == DURESS_OK)
-        error = duress__loop_new(made->base.allocator, options->loop, &made->loop);
-    if (error == DURESS_OK)
-        error = duress__live_resolver_new(made, options, &made->resolver);
+    int error = live_open(made, options);
     if (error != DURESS_OK) {
         live_free(&made->base);
-        return error;
+        return live_refuse(why, error, "the world's loop or resolver cannot be made");
     }
-    duress__loop_busy_poll(made->loop, options->busy_poll_ns);
     *world = &made->base;
     return DURESS_OK;
 }

@@ -40,6 +40,9 @@ struct live_world {
     uint64_t prng_count; /* generators given out so far */
 };
 
+/* Whether a world can be made of |options|; else says in |why| (may be NULL) which field is wrong. */
+bool duress__live_options_check(const struct duress_world_live_options *options, struct duress_failure *why);
+
 /* --- addresses --- */
 
 /* Writes what the kernel takes; returns its length, 0 where |address| has no family. */

@@ -29,7 +29,7 @@ int main(void)
     struct duress_message *reply = NULL;
     char url[64];
     if (duress_http_retry_after_ns(duress_slice_text("120"), 0) != 120 * DURESS_S ||
-        duress_world_live_new(NULL, &world) != DURESS_OK ||
+        duress_world_live_new(NULL, &world, NULL) != DURESS_OK ||
         duress_function_new(world, "greet", greet, NULL, &greeter) != DURESS_OK ||
         duress_message_text("hello", &request) != DURESS_OK)
         return 1;

@@ -120,7 +120,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct duress_world *world = NULL;
-    if (duress_world_live_new(NULL, &world) != DURESS_OK)
+    if (duress_world_live_new(NULL, &world, NULL) != DURESS_OK)
         return 1;
     int code = serves ? serve(world, argv[2]) : peer_ask(world, argv[3], is_go);
     duress_world_free(world);

@@ -132,7 +132,7 @@ static void worlds(void **state)
     (void)state;
     NOTHING(duress_address_parse(NULL, NULL));
     NOWHERE(duress_address_unix(NULL));
-    INVALID(duress_world_live_new(NULL, NULL));
+    INVALID(duress_world_live_new(NULL, NULL, NULL));
     NOTHING(duress_world_live_uv_loop(NULL));
     duress_world_free(NULL);
     assert_ptr_equal(duress_world_allocator(NULL), duress_allocator_default());

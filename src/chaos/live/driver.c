@@ -45,7 +45,7 @@ static int descriptors_count(void)
     return count;
 }
 
-static int run_open_world(struct chaos *chaos, struct live_run *run)
+static int run_open_world(struct chaos *chaos, struct live_run *run, struct duress_failure *why)
 {
     char name_servers[32];
     int error = chaos__name_server_new(&chaos->heap.allocator, &run->names);
@@ -59,7 +59,7 @@ static int run_open_world(struct chaos *chaos, struct live_run *run)
         .name_tries = 1,
         .seed = chaos->seed + 1,
     };
-    error = duress_world_live_new(&options, &chaos->world);
+    error = duress_world_live_new(&options, &chaos->world, why);
     if (error == DURESS_OK)
         run->loop = duress__world_live_loop(chaos->world);
     if (error == DURESS_OK)
@@ -71,7 +71,7 @@ static int run_open_world(struct chaos *chaos, struct live_run *run)
 static int descriptors_count_before(void)
 {
     struct duress_world *first = NULL;
-    if (duress_world_live_new(NULL, &first) != DURESS_OK)
+    if (duress_world_live_new(NULL, &first, NULL) != DURESS_OK)
         return -1;
     duress_world_free(first);
     return descriptors_count();
@@ -79,14 +79,13 @@ static int descriptors_count_before(void)
 
 static int run_open(struct chaos *chaos, struct duress_failure *why)
 {
-    (void)why;
     int descriptors = descriptors_count_before();
     struct live_run *run = duress_allocate_zeroed(&chaos->heap.allocator, 1, sizeof *run);
     if (run == NULL)
         return DURESS_E_NO_MEMORY;
     run->descriptors_before = descriptors;
     chaos->driver_state = run;
-    int error = run_open_world(chaos, run);
+    int error = run_open_world(chaos, run, why);
     if (error == DURESS_OK)
         return DURESS_OK;
     chaos__name_server_free(run->names);

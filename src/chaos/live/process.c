@@ -235,7 +235,7 @@ static int process_open(struct process *process)
     struct duress_address address = duress_address_loopback(process->memory->port);
     int error = disk_open(process);
     if (error == DURESS_OK)
-        error = duress_world_live_new(NULL, &process->world);
+        error = duress_world_live_new(NULL, &process->world, NULL);
     if (error == DURESS_OK)
         error = signals_open(process);
     if (error == DURESS_OK)

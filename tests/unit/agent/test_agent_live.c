@@ -37,7 +37,7 @@ static int echo(void *context, struct duress_message *request, struct duress_mes
 
 static void live_open(struct live *live, struct duress_address address)
 {
-    assert_int_equal(duress_world_live_new(NULL, &live->world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &live->world, NULL), DURESS_OK);
     assert_int_equal(duress_function_new(live->world, "echo", echo, NULL, &live->echo), DURESS_OK);
     struct duress_server_options options = {.world = live->world, .agent = live->echo, .address = address};
     assert_int_equal(duress_server_new(&options, &live->server, NULL), DURESS_OK);
@@ -259,7 +259,7 @@ static void thousands_of_connections_are_served_at_once(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &raised), 0);
     size_t count = (size_t)((raised.rlim_max - 100) / 2); /* both ends are in this process */
     count = count > CROWD ? CROWD : count;
-    assert_int_equal(duress_world_live_new(NULL, &live.world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &live.world, NULL), DURESS_OK);
     assert_int_equal(duress_function_async_new(live.world, "crowd", crowd_begin, crowd_cancel, &crowd, &live.echo),
                      DURESS_OK);
     struct duress_server_options serve = {

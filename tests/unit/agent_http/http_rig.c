@@ -287,7 +287,7 @@ void http_rig_open_with(struct http_rig *rig, const struct duress_world_live_opt
 {
     *rig = (struct http_rig){.port = 0};
     probe_heap_init(&rig->heap, UINT64_MAX);
-    assert_int_equal(duress_world_live_new(live, &rig->world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(live, &rig->world, NULL), DURESS_OK);
     struct duress_listen_options options = {.address = duress_address_loopback(0)};
     assert_int_equal(duress_world_listen(rig->world, &options, peer_accept, rig, &rig->listener), DURESS_OK);
     rig->port = duress_listener_address(rig->listener).port;

@@ -14,7 +14,7 @@ void web_open(struct web *web)
 {
     memset(web, 0, sizeof *web);
     probe_heap_init(&web->heap, UINT64_MAX);
-    assert_int_equal(duress_world_live_new(NULL, &web->world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &web->world, NULL), DURESS_OK);
     rig_service_open(&web->service, web->world, "service");
 }
 

@@ -137,7 +137,7 @@ static void *looper_run(void *context)
     struct looper *looper = context;
     struct duress_agent *service = NULL;
     struct duress_bulkhead_layer_options options = {.shared = &shared, .shared_adaptive = &limit};
-    if (duress_world_live_new(NULL, &looper->world) != DURESS_OK ||
+    if (duress_world_live_new(NULL, &looper->world, NULL) != DURESS_OK ||
         duress_message_text("x", &looper->message) != DURESS_OK ||
         duress_function_async_new(looper->world, "service", service_begin, service_cancel, looper, &service) !=
             DURESS_OK ||

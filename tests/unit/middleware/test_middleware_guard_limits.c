@@ -296,7 +296,7 @@ static void guards_wake_the_queue_of_a_loop(void **state)
     pthread_t threads[THREAD_COUNT];
     assert_int_equal(duress_bulkhead_init(&crowd.bulkhead, &(struct duress_bulkhead_options){.limit = 1}, NULL), 0);
     assert_int_equal(duress_guard_init(&crowd.guard, &options, NULL), DURESS_OK);
-    assert_int_equal(duress_world_live_new(NULL, &world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &world, NULL), DURESS_OK);
     assert_int_equal(duress_message_text("x", &looper.message), DURESS_OK);
     assert_int_equal(duress_function_new(world, "service", looper_service, &looper, &service), DURESS_OK);
     assert_int_equal(duress_with_bulkhead(service, &layer, &looper.agent, NULL), DURESS_OK);

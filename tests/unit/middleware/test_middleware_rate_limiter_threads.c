@@ -63,7 +63,7 @@ static void *loop_run(void *context)
     struct duress_agent *limited = NULL;
     struct duress_message *request = NULL;
     struct duress_rate_limiter_options options = {.shared = loop->bucket};
-    loop->error = duress_world_live_new(NULL, &loop->world);
+    loop->error = duress_world_live_new(NULL, &loop->world, NULL);
     if (loop->error == DURESS_OK)
         loop->error = duress_function_new(loop->world, "service", loop_asked, loop, &service);
     if (loop->error == DURESS_OK)

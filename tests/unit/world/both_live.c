@@ -76,7 +76,7 @@ static struct duress_world *world_new(const struct live_pair *pair)
     (void)snprintf(servers, sizeof servers, "127.0.0.1:%u", (unsigned)pair->names.port);
     struct duress_world_live_options options = {.name_servers = servers};
     struct duress_world *world = NULL;
-    assert_int_equal(duress_world_live_new(&options, &world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(&options, &world, NULL), DURESS_OK);
     return world;
 }
 

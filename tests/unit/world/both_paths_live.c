@@ -25,7 +25,7 @@ static void path_open(struct both *both, bool is_apart, uint64_t hop_ns)
     assert_non_null(path);
     assert_false(is_apart);
     struct duress_world *world = NULL;
-    assert_int_equal(duress_world_live_new(NULL, &world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &world, NULL), DURESS_OK);
     path->tun = tun_path_new(world, hop_ns);
     *both = (struct both){
         .name = "live",

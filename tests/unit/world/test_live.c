@@ -23,7 +23,7 @@
 static struct duress_world *world_open(const struct duress_world_live_options *options)
 {
     struct duress_world *world = NULL;
-    assert_int_equal(duress_world_live_new(options, &world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(options, &world, NULL), DURESS_OK);
     return world;
 }
 
@@ -185,7 +185,8 @@ static void out_of_memory_nothing_leaks_or_hangs(void **state)
         probe_heap_init(&heap, after);
         struct duress_world *world = NULL;
         struct exchange exchange = {.ended = 0};
-        int error = duress_world_live_new(&(struct duress_world_live_options){.allocator = &heap.allocator}, &world);
+        int error =
+            duress_world_live_new(&(struct duress_world_live_options){.allocator = &heap.allocator}, &world, NULL);
         if (error == DURESS_OK) {
             error = exchange_start(&exchange, world);
             if (error == DURESS_OK)
@@ -344,7 +345,7 @@ static void a_busy_world_does_not_block_for_what_comes_soon(void **state)
     (void)state;
     struct duress_world *refused = NULL;
     struct duress_world_live_options options = {.busy_poll_ns = DURESS_S + 1};
-    assert_int_equal(duress_world_live_new(&options, &refused), DURESS_E_INVALID);
+    assert_int_equal(duress_world_live_new(&options, &refused, NULL), DURESS_E_INVALID);
     assert_null(refused);
     options.busy_poll_ns = DURESS_S;
     struct duress_world *world = world_open(&options);

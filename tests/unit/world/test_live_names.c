@@ -29,7 +29,7 @@ static void rig_open_with(struct rig *rig, struct duress_world_live_options opti
 {
     name_server_bind(&rig->server);
     options.name_servers = rig->server.text;
-    assert_int_equal(duress_world_live_new(&options, &rig->world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(&options, &rig->world, NULL), DURESS_OK);
     name_server_start(&rig->server, rig->world);
 }
 
@@ -176,7 +176,7 @@ static void a_name_server_whose_port_refuses_is_silent(void **state)
     name_server_stop(&elsewhere); /* nobody is there any more */
     struct duress_world_live_options options = {.name_servers = elsewhere.text, .name_timeout_ns = 50 * DURESS_MS};
     struct rig other = {.world = NULL};
-    assert_int_equal(duress_world_live_new(&options, &other.world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(&options, &other.world, NULL), DURESS_OK);
     ask_and_await(&other, &answer, "found.test");
     assert_int_equal(answer.error, DURESS_E_NAME_SILENT);
     duress_world_free(other.world);
@@ -233,7 +233,7 @@ static void some_hosts_need_no_name_server(void **state)
     rig_close(&rig);
 }
 
-static void bad_names_and_options_are_refused(void **state)
+static void bad_names_are_refused(void **state)
 {
     (void)state;
     struct rig rig;
@@ -249,30 +249,52 @@ static void bad_names_and_options_are_refused(void **state)
     assert_int_equal(duress_world_resolve(rig.world, NULL, 1, answer_came, &answer, &answer.resolution),
                      DURESS_E_INVALID);
     rig_close(&rig);
-    static const struct duress_world_live_options bad[] = {
-        {.name_servers = "not an address"},
-        {.name_servers = ""},
-        {.name_servers = "127.0.0.1,"},
-        {.name_servers = "127.0.0.1:99999"},
-        {.name_servers = "127.0.0.1:0"},
-        {.name_servers = "1.2.3"},
-        {.name_servers = "localhost:53"},
-        {.name_servers = "unix:///run/names"},
-        {.name_timeout_ns = DURESS_MS - 1},
-        {.name_timeout_ns = 3601 * DURESS_S},
-        {.name_tries = 11},
+}
+
+static void bad_options_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        struct duress_world_live_options options;
+        const char *detail;
+    } bad[] = {
+        {{.name_servers = "not an address"}, "name_servers: \"not an address\" given, allowed "},
+        {{.name_servers = ""}, "name_servers: \"\" given, allowed "},
+        {{.name_servers = "127.0.0.1,"}, "name_servers: \"\" given, allowed "},
+        {{.name_servers = "::1,127.0.0.1:99999"}, "name_servers: \"127.0.0.1:99999\" given, allowed "},
+        {{.name_servers = "127.0.0.1:0"}, "name_servers: \"127.0.0.1:0\" given, allowed "},
+        {{.name_servers = "1.2.3"}, "name_servers: \"1.2.3\" given, allowed "},
+        {{.name_servers = "localhost:53"}, "name_servers: \"localhost:53\" given, allowed "},
+        {{.name_servers = "unix:///run/names"}, "name_servers: \"unix:///run/names\" given, allowed "},
+        {{.name_timeout_ns = DURESS_MS - 1}, "name_timeout_ns: 999999 given, allowed 1000000 to 3600000000000"},
+        {{.name_timeout_ns = 3601 * DURESS_S},
+         "name_timeout_ns: 3601000000000 given, allowed 1000000 to 3600000000000"},
+        {{.name_tries = 11}, "name_tries: 11 given, allowed 1 to 10"},
+        {{.busy_poll_ns = DURESS_S + 1}, "busy_poll_ns: 1000000001 given, allowed 1 to 1000000000"},
     };
+    struct duress_world *world = NULL;
+    struct duress_failure why = {.code = DURESS_OK};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct duress_world *world = NULL;
-        assert_int_equal(duress_world_live_new(&bad[i], &world), DURESS_E_INVALID);
+        assert_int_equal(duress_world_live_new(&bad[i].options, &world, NULL), DURESS_E_INVALID);
+        assert_int_equal(duress_world_live_new(&bad[i].options, &world, &why), DURESS_E_INVALID);
+        assert_int_equal(why.code, DURESS_E_INVALID);
+        assert_memory_equal(why.detail, bad[i].detail, strlen(bad[i].detail));
     }
+    assert_null(world);
+    assert_int_equal(duress_world_live_new(NULL, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "world: must be given");
+}
+
+static void name_servers_need_no_port(void **state)
+{
+    (void)state;
     static const struct duress_world_live_options good[] = {
         {.name_servers = "127.0.0.1"},
         {.name_servers = "::1,127.0.0.1:65535,[::1]:5300"},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct duress_world *world = NULL;
-        assert_int_equal(duress_world_live_new(&good[i], &world), DURESS_OK);
+        assert_int_equal(duress_world_live_new(&good[i], &world, NULL), DURESS_OK);
         duress_world_free(world);
     }
 }
@@ -428,7 +450,9 @@ int main(void)
         cmocka_unit_test(an_answer_under_a_wrong_id_is_ignored),
         cmocka_unit_test(a_truncated_answer_is_asked_for_over_tcp),
         cmocka_unit_test(some_hosts_need_no_name_server),
-        cmocka_unit_test(bad_names_and_options_are_refused),
+        cmocka_unit_test(bad_names_are_refused),
+        cmocka_unit_test(bad_options_are_named),
+        cmocka_unit_test(name_servers_need_no_port),
         cmocka_unit_test(a_cancelled_question_is_never_answered),
         cmocka_unit_test(cancelling_and_asking_again_keeps_the_new_question),
         cmocka_unit_test(a_question_may_be_cancelled_inside_anothers_answer),

@@ -67,7 +67,7 @@ static int silence_begin(void **state)
 {
     static struct silence silence;
     *state = &silence;
-    assert_int_equal(duress_world_live_new(NULL, &silence.world), DURESS_OK);
+    assert_int_equal(duress_world_live_new(NULL, &silence.world, NULL), DURESS_OK);
     silence.path = tun_path_new(silence.world, 0);
     assert_int_equal(door_open(&silence.door, silence.world, tun_path_here(0), 0, &silence.server), DURESS_OK);
     struct duress_address there = tun_path_there(duress_listener_address(silence.door.listener).port);

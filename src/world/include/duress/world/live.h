@@ -35,10 +35,11 @@ struct duress_world_live_options {
 /* Makes a live world. On a caller's loop it keeps that loop alive until it is freed; its last memory goes back to the
  * allocator when that loop runs next. Numeric hosts and "localhost" are resolved without asking anybody. A Unix stream
  * cannot be reset: its peer sees the end after duress_stream_abort(). |options| may be NULL for the defaults. Returns
- * in *world, free with duress_world_free() on the same thread. DURESS_E_NO_MEMORY, DURESS_E_NO_DESCRIPTORS,
- * DURESS_E_INVALID (a name server that is no address, a time or number out of its range), DURESS_E_SYSTEM. */
+ * in *world, free with duress_world_free() on the same thread. DURESS_E_INVALID with the field in |why| (may be NULL):
+ * a name server that is no address, a time or number out of its range; DURESS_E_NO_MEMORY, DURESS_E_NO_DESCRIPTORS,
+ * DURESS_E_SYSTEM. */
 DURESS_API DURESS_MUST_CHECK int duress_world_live_new(const struct duress_world_live_options *options,
-                                                       struct duress_world **world);
+                                                       struct duress_world **world, struct duress_failure *why);
 
 /* The libuv loop it runs on, borrowed. */
 DURESS_API struct uv_loop_s *duress_world_live_uv_loop(struct duress_world *world);
