@@ -50,7 +50,7 @@ static void acceptor_resume(void *context)
 }
 
 /* The connections stay in the kernel's queue, and READABLE stays true, so nothing is lost by looking away. */
-static void acceptor_pause(struct duress_acceptor *acceptor)
+void duress__acceptor_pause(struct duress_acceptor *acceptor)
 {
     struct duress_loop *loop = acceptor->socket.loop;
     acceptor->pause_count++;
@@ -70,13 +70,13 @@ static void acceptor_ready(void *context, unsigned events)
         if (fd >= 0) {
             acceptor->fn(acceptor->context, fd, (struct sockaddr *)&peer, peer_bytes);
             duress__loop_event_end(loop);
-            if (loop->current != &acceptor->socket || acceptor->stopped || loop->stop)
+            if (loop->current != &acceptor->socket || acceptor->socket.want == 0 || loop->stop)
                 return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             duress__socket_drained(&acceptor->socket, DURESS_SOCKET_READABLE);
             return;
         } else if (!accept_error_passes(errno)) {
-            acceptor_pause(acceptor);
+            duress__acceptor_pause(acceptor);
             return;
         }
     }
@@ -111,10 +111,11 @@ static bool unix_file_is_stale(const char *path, const struct sockaddr *address,
 }
 
 /* Binds |fd| to a path; the file has mode 0600 from its first instant, as Linux takes the mode from the descriptor. */
-static int unix_bind(struct duress_acceptor *acceptor, int fd, const struct sockaddr *address, socklen_t address_bytes)
+static int unix_bind(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd, const struct sockaddr *address,
+                     socklen_t address_bytes)
 {
     size_t path_bytes = address_bytes - offsetof(struct sockaddr_un, sun_path);
-    char *path = duress_allocate_zeroed(duress__loop_allocator(acceptor->socket.loop), path_bytes + 1, 1);
+    char *path = duress_allocate_zeroed(duress__loop_allocator(loop), path_bytes + 1, 1);
     if (path == NULL)
         return DURESS_E_NO_MEMORY;
     memcpy(path, ((const struct sockaddr_un *)address)->sun_path, path_bytes);
@@ -130,7 +131,7 @@ static int unix_bind(struct duress_acceptor *acceptor, int fd, const struct sock
     if (number == 0 && lstat(path, &status) != 0)
         number = errno;
     if (number != 0) {
-        duress_release(duress__loop_allocator(acceptor->socket.loop), path);
+        duress_release(duress__loop_allocator(loop), path);
         return number == ENOENT ? DURESS_E_INVALID : duress__error_from_errno(number); /* no such folder */
     }
     acceptor->unix_path = path;
@@ -154,41 +155,58 @@ static void unix_file_remove(struct duress_acceptor *acceptor, const struct dure
 
 /* --- opening and closing --- */
 
-static int address_bind(struct duress_acceptor *acceptor, int fd, const struct sockaddr *address,
-                        socklen_t address_bytes)
+static int address_bind(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd,
+                        const struct sockaddr *address, socklen_t address_bytes)
 {
     if (address_is_unix_path(address, address_bytes))
-        return unix_bind(acceptor, fd, address, address_bytes);
+        return unix_bind(loop, acceptor, fd, address, address_bytes);
     int on = 1;
     if (address->sa_family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         return duress__error_from_errno(errno);
     return bind(fd, address, address_bytes) == 0 ? DURESS_OK : duress__error_from_errno(errno);
 }
 
-int duress__acceptor_listen(struct duress_loop *loop, struct duress_acceptor *acceptor, const struct sockaddr *address,
-                            socklen_t address_bytes, uint32_t backlog, duress_accepted_fn fn, void *context)
+static void acceptor_init(struct duress_acceptor *acceptor, duress_accepted_fn fn, void *context)
 {
     *acceptor = (struct duress_acceptor){.socket = {.fd = -1}, .fn = fn, .context = context};
     duress_timer_init(&acceptor->resume, acceptor_resume, acceptor);
+}
+
+static int acceptor_begin(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd, uint32_t epoll_events)
+{
+    int error = duress__socket_register(loop, &acceptor->socket, fd, epoll_events, acceptor_ready, acceptor);
+    if (error != DURESS_OK)
+        return error;
+    acceptor->socket.listens = true;
+    acceptor_follow(acceptor);
+    return DURESS_OK;
+}
+
+int duress__acceptor_listen(struct duress_loop *loop, struct duress_acceptor *acceptor, const struct sockaddr *address,
+                            socklen_t address_bytes, uint32_t backlog, duress_accepted_fn fn, void *context)
+{
+    acceptor_init(acceptor, fn, context);
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return duress__error_from_errno(errno);
-    int error = duress__socket_register(loop, &acceptor->socket, fd, EPOLLIN | EPOLLET, acceptor_ready, acceptor);
-    if (error != DURESS_OK) {
-        (void)close(fd);
-        return error;
-    }
-    acceptor->socket.listens = true;
-    error = address_bind(acceptor, fd, address, address_bytes);
+    int error = address_bind(loop, acceptor, fd, address, address_bytes);
     int queue = backlog == 0 ? BACKLOG_DEFAULT : backlog > INT32_MAX ? INT32_MAX : (int)backlog;
     if (error == DURESS_OK && listen(fd, queue) != 0)
         error = duress__error_from_errno(errno);
-    if (error != DURESS_OK) {
-        duress__acceptor_close(acceptor);
-        return error;
-    }
-    acceptor_follow(acceptor);
-    return DURESS_OK;
+    if (error == DURESS_OK)
+        error = acceptor_begin(loop, acceptor, fd, EPOLLIN | EPOLLET);
+    if (error == DURESS_OK)
+        return DURESS_OK;
+    (void)close(fd);
+    unix_file_remove(acceptor, duress__loop_allocator(loop));
+    return error;
+}
+
+int duress__acceptor_adopt(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd, bool shared,
+                           duress_accepted_fn fn, void *context)
+{
+    acceptor_init(acceptor, fn, context);
+    return acceptor_begin(loop, acceptor, fd, EPOLLIN | EPOLLET | (shared ? EPOLLEXCLUSIVE : 0));
 }
 
 void duress__acceptor_close(struct duress_acceptor *acceptor)

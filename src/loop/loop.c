@@ -255,7 +255,7 @@ static void deadline_passed(void *context)
     *passed = true;
 }
 
-static bool loop_is_done(struct duress_loop *loop)
+bool duress__loop_is_done(struct duress_loop *loop)
 {
     if (!loop->stop && loop->done != NULL && loop->done(loop->done_context))
         loop->stop = true;
@@ -272,12 +272,12 @@ int duress__loop_run_until(struct duress_loop *loop, duress_loop_done_fn done, v
     loop->running = true;
     loop->done = done;
     loop->done_context = context;
-    if (!loop_is_done(loop)) {
+    if (!duress__loop_is_done(loop)) {
         duress__loop_arm(loop, &deadline, deadline_ns);
         /* Asked here too, as callbacks of other handles on the same libuv loop may have made it true. */
         do
             (void)uv_run(loop->uv, UV_RUN_ONCE);
-        while (!loop_is_done(loop) && !passed);
+        while (!duress__loop_is_done(loop) && !passed);
         duress__loop_disarm(loop, &deadline);
     }
     int result = loop->stop ? DURESS_OK : DURESS_E_DEADLINE;

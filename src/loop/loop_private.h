@@ -30,7 +30,8 @@ struct duress_loop {
     int wake_fd;           /* likewise: each write is a new edge */
     bool harvest_is_due;   /* |poll| has spoken since the last harvest */
     bool in_turn;          /* some callback of ours is running */
-    bool running;          /* inside duress__loop_run_until() */
+    bool running;          /* inside duress__loop_run_until() or _direct() */
+    bool direct;           /* by the latter */
     bool stop;             /* |done| said true: the rest of the turn waits for the next run */
     duress_loop_done_fn done;
     void *done_context;
@@ -59,8 +60,14 @@ void duress__loop_event_end(struct duress_loop *loop);
  * inside a turn, whose end does this. */
 void duress__loop_settle(struct duress_loop *loop);
 
-/* Asks epoll and marks sockets. */
-void duress__sockets_harvest(struct duress_loop *loop);
+/* Asks epoll, waiting |timeout_ms| for an answer (-1: until there is one), and marks sockets. */
+void duress__sockets_harvest(struct duress_loop *loop, int timeout_ms);
+
+/* Whether there is something to do that no descriptor will tell of. */
+bool duress__loop_has_work(const struct duress_loop *loop);
+
+/* Whether the run is to end: asks |done|, and remembers what it said. */
+bool duress__loop_is_done(struct duress_loop *loop);
 
 /* Puts |socket|, closed so far, into the loop and |fd| into the epoll set. On failure |socket| stays closed, and |fd|
  * is the caller's still. */

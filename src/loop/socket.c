@@ -215,11 +215,11 @@ static void socket_spoke(struct duress_socket *socket, uint32_t said)
     socket_mark(socket, events);
 }
 
-void duress__sockets_harvest(struct duress_loop *loop)
+void duress__sockets_harvest(struct duress_loop *loop, int timeout_ms)
 {
     struct epoll_event said[HARVEST_EVENTS];
-    int count = epoll_wait(loop->epoll_fd, said, HARVEST_EVENTS, 0);
-    /* Where the array was too small libuv tells again, as the set is still readable. */
+    int count = epoll_wait(loop->epoll_fd, said, HARVEST_EVENTS, timeout_ms);
+    /* Where the array was too small libuv tells again, as the set is still readable; so does a direct wait. */
     loop->harvest_is_due = false;
     for (int i = 0; i < count; i++) {
         void *who = said[i].data.ptr;

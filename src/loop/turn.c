@@ -194,7 +194,7 @@ static void sockets_deliver(struct duress_loop *loop)
     }
 }
 
-static bool loop_has_work(const struct duress_loop *loop)
+bool duress__loop_has_work(const struct duress_loop *loop)
 {
     return loop->later.next != &loop->later || loop->due.next != &loop->due || loop->posted_due != NULL ||
            loop->ready.ready_next != &loop->ready || loop->delivering.ready_next != &loop->delivering ||
@@ -212,7 +212,9 @@ void duress__loop_settle(struct duress_loop *loop)
     if (loop->in_turn)
         return;
     timerfd_follow(loop);
-    bool work = loop_has_work(loop);
+    if (loop->direct)
+        return; /* libuv is not asked. */
+    bool work = duress__loop_has_work(loop);
     if (work == (uv_is_active((uv_handle_t *)&loop->idle) != 0))
         return;
     if (work)
@@ -230,7 +232,7 @@ void duress__loop_turn(struct duress_loop *loop)
     if (!loop->stop)
         timers_fire(loop);
     if (!loop->stop && loop->harvest_is_due)
-        duress__sockets_harvest(loop);
+        duress__sockets_harvest(loop, 0);
     if (!loop->stop)
         sockets_deliver(loop);
     loop->in_turn = false;

@@ -6,27 +6,25 @@
 #include <duress/prng.h>
 #include <duress/time.h>
 
+#include "traffic.h"
+
 /* What one callback moves at most, so that a busy connection lets the others have their turn. */
 #define READS_PER_TURN 4
 #define WRITES_PER_TURN 64
 
 #define DIAL_AGAIN_NS (5 * DURESS_MS)
 
-/* The direction whose source |side| is, and the one whose sink it is. */
-static enum duress_direction direction_from(enum duress_side side)
-{
-    return side == DURESS_SIDE_CLIENT ? DURESS_UPSTREAM : DURESS_DOWNSTREAM;
-}
-
-static enum duress_direction direction_to(enum duress_side side)
-{
-    return side == DURESS_SIDE_CLIENT ? DURESS_DOWNSTREAM : DURESS_UPSTREAM;
-}
-
 static uint64_t connection_now_ns(const struct connection *connection)
 {
-    return duress__loop_now_ns(connection->proxy->loop);
+    return duress__loop_now_ns(connection->set->loop);
 }
+
+static struct connection *connection_of(struct dial *dial)
+{
+    return (struct connection *)(void *)((char *)dial - offsetof(struct connection, dial));
+}
+
+static void connection_pump(struct connection *connection, uint64_t now_ns);
 
 /* --- the end --- */
 
@@ -41,17 +39,26 @@ static void link_end(struct connection *connection)
 {
     if (connection->link == NULL)
         return;
+    for (size_t i = 0; i < DURESS_SIDE_COUNT; i++)
+        duress__traffic_drop(&connection->sides[i]);
     if (connection->history != NULL)
-        duress__link_history_end(&connection->proxy->history, connection->history);
+        duress__link_history_end(connection->set->history, connection->history);
     connection->history = NULL;
     duress_link_free(connection->link);
     connection->link = NULL;
 }
 
+static void figure_set(_Atomic uint64_t *figure, uint64_t value)
+{
+    atomic_store_explicit(figure, value, memory_order_relaxed);
+}
+
 void duress__connection_free(struct connection *connection)
 {
-    struct duress_proxy *proxy = connection->proxy;
-    duress__loop_disarm(proxy->loop, &connection->timer);
+    struct connection_set *set = connection->set;
+    bool doomed = connection->doomed;
+    duress__loop_disarm(set->loop, &connection->timer);
+    duress__upstream_undial(set->upstream, &connection->dial);
     for (size_t i = 0; i < DURESS_SIDE_COUNT; i++) {
         if (connection->sides[i].state != CONNECTION_CLOSED)
             duress__socket_close(&connection->sides[i].socket);
@@ -60,11 +67,14 @@ void duress__connection_free(struct connection *connection)
     if (connection->previous != NULL)
         connection->previous->next = connection->next;
     else
-        proxy->first = connection->next;
+        set->first = connection->next;
     if (connection->next != NULL)
         connection->next->previous = connection->previous;
-    proxy->connection_count--;
-    duress_release(proxy->allocator, connection);
+    set->count--;
+    figure_set(&set->figures.open_count, set->count);
+    duress_release(set->allocator, connection);
+    if (set->gone != NULL)
+        set->gone(set, doomed);
 }
 
 /* --- the dial --- */
@@ -78,27 +88,74 @@ static void side_close(struct connection_side *side)
 static void dial_end(struct connection *connection, int error, uint64_t now_ns)
 {
     struct connection_side *server = &connection->sides[DURESS_SIDE_SERVER];
+    struct connection_figures *figures = &connection->set->figures;
     connection->dial_deadline_ns = DURESS_TIME_NEVER;
     connection->dial_again_ns = DURESS_TIME_NEVER;
-    if (error == DURESS_OK)
+    duress__upstream_undial(connection->set->upstream, &connection->dial);
+    if (error == DURESS_OK) {
         server->state = CONNECTION_OPEN;
-    else
+    } else {
         side_close(server);
+        figure_set(&figures->failed_dials, atomic_load_explicit(&figures->failed_dials, memory_order_relaxed) + 1);
+    }
     duress_link_dialed(connection->link, error, now_ns);
 }
 
 static void side_event(void *context, unsigned events);
 
+/* The time of the dial that is left is shared among the addresses that are left. */
+static void attempt_limit(struct connection *connection, uint64_t now_ns)
+{
+    size_t left = connection->dial.addresses->count - connection->dial.next;
+    if (left < 2)
+        return;
+    uint64_t share_ns = duress_time_until(now_ns, connection->dial_deadline_ns) / left;
+    connection->dial_again_ns = duress_time_add(now_ns, share_ns);
+}
+
+/* Tries the address whose turn it is, and those behind it where the kernel refuses at once. */
+static void attempt(struct connection *connection, uint64_t now_ns)
+{
+    struct connection_set *set = connection->set;
+    struct connection_side *server = &connection->sides[DURESS_SIDE_SERVER];
+    const struct address_list *list = connection->dial.addresses;
+    int error = DURESS_E_NAME_NOT_FOUND;
+    connection->dial_again_ns = DURESS_TIME_NEVER;
+    for (; connection->dial.next < list->count; connection->dial.next++) {
+        const struct endpoint *to = &list->addresses[connection->dial.next];
+        error = duress__socket_connect(set->loop, &server->socket, (const struct sockaddr *)&to->address, to->length,
+                                       side_event, server);
+        if (error == DURESS_E_AGAIN)
+            connection->dial_again_ns = duress_time_add(now_ns, DIAL_AGAIN_NS);
+        else if (error == DURESS_OK)
+            attempt_limit(connection, now_ns);
+        if (error == DURESS_OK || error == DURESS_E_AGAIN)
+            return;
+    }
+    dial_end(connection, error, now_ns);
+}
+
+/* The address at hand did not answer, or not well. */
+static void attempt_failed(struct connection *connection, int error, uint64_t now_ns)
+{
+    duress__socket_close(&connection->sides[DURESS_SIDE_SERVER].socket);
+    if (connection->dial.next + 1U >= connection->dial.addresses->count) {
+        dial_end(connection, error, now_ns);
+        return;
+    }
+    connection->dial.next++;
+    attempt(connection, now_ns);
+}
+
 static void dial(struct connection *connection, uint64_t now_ns)
 {
-    struct duress_proxy *proxy = connection->proxy;
-    struct connection_side *server = &connection->sides[DURESS_SIDE_SERVER];
     connection->dial_again_ns = DURESS_TIME_NEVER;
-    int error = duress__socket_connect(proxy->loop, &server->socket, (const struct sockaddr *)&proxy->upstream.address,
-                                       proxy->upstream.length, side_event, server);
-    if (error == DURESS_E_AGAIN)
+    int error = duress__upstream_dial(connection->set->upstream, &connection->dial);
+    if (error == DURESS_OK)
+        attempt(connection, now_ns);
+    else if (error == DURESS_E_OVERLOADED)
         connection->dial_again_ns = duress_time_add(now_ns, DIAL_AGAIN_NS);
-    else if (error != DURESS_OK)
+    else if (error != DURESS_E_AGAIN)
         dial_end(connection, error, now_ns);
 }
 
@@ -108,52 +165,53 @@ static void dial_begin(struct connection *connection, uint64_t now_ns)
     if (connection->has_dialed || !duress_link_wants_dial(connection->link))
         return;
     connection->has_dialed = true;
-    connection->dial_deadline_ns = duress_time_add(now_ns, connection->proxy->dial_limit_ns);
+    connection->dial_deadline_ns = duress_time_add(now_ns, connection->set->dial_limit_ns);
     dial(connection, now_ns);
+}
+
+/* A name was looked up. */
+static void dial_told(struct dial *told, int error)
+{
+    struct connection *connection = connection_of(told);
+    uint64_t now_ns = connection_now_ns(connection);
+    if (error == DURESS_OK)
+        attempt(connection, now_ns);
+    else
+        dial_end(connection, error, now_ns);
+    connection_pump(connection, now_ns);
+}
+
+/* dial_again_ns has come: the queue of a Unix listener may have room, a lookup may be allowed, or an address had its
+ * share of the time. */
+static void dial_again(struct connection *connection, uint64_t now_ns)
+{
+    if (connection->dial.addresses == NULL)
+        dial(connection, now_ns);
+    else if (duress__socket_is_open(&connection->sides[DURESS_SIDE_SERVER].socket))
+        attempt_failed(connection, DURESS_E_CONNECT_TIMEOUT, now_ns);
+    else
+        attempt(connection, now_ns);
+}
+
+struct upstream *duress__connections_upstream(const struct connection_set *set, const char *text)
+{
+    return duress__upstream_new(set->loop, set->allocator, text, dial_told);
 }
 
 /* --- outputs of the link --- */
 
-/* Writes what is due for |side|, one piece a write. True where the link was given something to answer to. */
-static bool side_write(struct connection_side *side, size_t *writes_left, uint64_t now_ns)
-{
-    struct duress_link *link = side->connection->link;
-    enum duress_direction direction = direction_to(side->name);
-    bool progress = false;
-    while (side->state == CONNECTION_OPEN && !side->dead && !side->blocked && *writes_left > 0) {
-        struct duress_slice piece = duress_link_pending(link, direction, now_ns);
-        if (piece.length == 0)
-            break;
-        size_t count = 0;
-        int error = duress__socket_write(&side->socket, &piece, 1, &count);
-        if (error == DURESS_E_AGAIN) {
-            side->blocked = true;
-            break;
-        }
-        if (error == DURESS_OK) {
-            duress_link_written(link, direction, count, now_ns);
-        } else {
-            side->dead = true;
-            duress_link_reset(link, side->name, now_ns);
-        }
-        (*writes_left)--;
-        progress = true;
-    }
-    return progress;
-}
-
 static void side_part(struct connection_side *side, bool reset, uint64_t now_ns)
 {
     struct connection *connection = side->connection;
-    struct duress_proxy *proxy = connection->proxy;
+    struct connection_set *set = connection->set;
     if (side->dead || side->socket.error != DURESS_OK) {
         side_close(side);
     } else if (reset && connection->abrupt) {
         duress__socket_reset(&side->socket);
         side->state = CONNECTION_CLOSED;
     } else {
-        bool parting =
-            duress__parting_begin(&side->parting, &side->socket, reset, proxy->scratch, sizeof proxy->scratch, now_ns);
+        bool parting = duress__parting_begin(&side->parting, &side->socket, reset, set->scratch,
+                                             CONNECTION_SCRATCH_BYTES, now_ns);
         side->state = parting ? CONNECTION_PARTING : CONNECTION_CLOSED;
     }
 }
@@ -164,6 +222,7 @@ static void action_apply(struct connection *connection, struct duress_link_actio
     if (side->state == CONNECTION_DIALING) {
         connection->dial_deadline_ns = DURESS_TIME_NEVER;
         connection->dial_again_ns = DURESS_TIME_NEVER;
+        duress__upstream_undial(connection->set->upstream, &connection->dial);
         side_close(side);
         return;
     }
@@ -181,8 +240,8 @@ static void link_outputs(struct connection *connection, uint64_t now_ns)
     size_t writes_left = WRITES_PER_TURN;
     bool progress = true;
     while (progress) {
-        progress = side_write(&connection->sides[DURESS_SIDE_CLIENT], &writes_left, now_ns);
-        progress |= side_write(&connection->sides[DURESS_SIDE_SERVER], &writes_left, now_ns);
+        progress = duress__traffic_write(&connection->sides[DURESS_SIDE_CLIENT], &writes_left, now_ns);
+        progress |= duress__traffic_write(&connection->sides[DURESS_SIDE_SERVER], &writes_left, now_ns);
         struct duress_link_action action = duress_link_poll(connection->link, now_ns);
         if (action.type == DURESS_LINK_NOTHING)
             continue;
@@ -195,13 +254,12 @@ static void link_outputs(struct connection *connection, uint64_t now_ns)
 
 static void side_want(struct connection_side *side, uint64_t now_ns)
 {
-    struct duress_link *link = side->connection->link;
     if (side->state != CONNECTION_OPEN)
         return;
     unsigned events = 0;
-    if (!side->dead && !side->ended && duress_link_wants(link, direction_from(side->name)) > 0)
+    if (duress__traffic_wants_read(side))
         events |= DURESS_SOCKET_READABLE;
-    if (!side->dead && duress_link_pending(link, direction_to(side->name), now_ns).length > 0)
+    if (duress__traffic_wants_write(side, now_ns))
         events |= DURESS_SOCKET_WRITABLE;
     duress__socket_want(&side->socket, events);
 }
@@ -212,8 +270,11 @@ static uint64_t connection_next_ns(const struct connection *connection)
     next_ns = duress_time_min(next_ns, connection->dial_deadline_ns);
     next_ns = duress_time_min(next_ns, connection->dial_again_ns);
     for (size_t i = 0; i < DURESS_SIDE_COUNT; i++) {
-        if (connection->sides[i].state == CONNECTION_PARTING)
-            next_ns = duress_time_min(next_ns, connection->sides[i].parting.next_ns);
+        const struct connection_side *side = &connection->sides[i];
+        if (side->state == CONNECTION_PARTING)
+            next_ns = duress_time_min(next_ns, side->parting.next_ns);
+        if (side->pipe != NULL)
+            next_ns = duress_time_min(next_ns, side->pipe->stall_ns);
     }
     return next_ns;
 }
@@ -235,12 +296,7 @@ static void connection_pump(struct connection *connection, uint64_t now_ns)
         duress__connection_free(connection);
         return;
     }
-    duress__loop_arm(connection->proxy->loop, &connection->timer, connection_next_ns(connection));
-}
-
-void duress__connection_pump(struct connection *connection)
-{
-    connection_pump(connection, connection_now_ns(connection));
+    duress__loop_arm(connection->set->loop, &connection->timer, connection_next_ns(connection));
 }
 
 void duress__connection_cut(struct connection *connection)
@@ -259,44 +315,71 @@ void duress__connection_cut(struct connection *connection)
     connection_pump(connection, now_ns);
 }
 
-/* --- inputs of the link --- */
+/* --- changes of the whole set --- */
 
-enum read_result {
-    READ_NOTHING = 0, /* none came, none is wanted, or the stream ended */
-    READ_SOME,        /* less than was asked for: the kernel has no more, as a rule, and will tell when it has */
-    READ_ALL,
-};
-
-/* One read from |side|, at most what the link takes. */
-static enum read_result side_read_once(struct connection_side *side, uint64_t now_ns)
+/* What a pipe holds came before the change, and is the link's before it is made. */
+static void pipes_read_out(struct connection *connection, uint64_t now_ns)
 {
-    struct connection *connection = side->connection;
-    enum duress_direction direction = direction_from(side->name);
-    size_t wanted = duress_link_wants(connection->link, direction);
-    if (side->ended || side->dead || wanted == 0)
-        return READ_NOTHING;
-    size_t count = 0;
-    int error = duress__socket_read(&side->socket, connection->proxy->scratch, wanted, &count);
-    if (error == DURESS_OK) {
-        struct duress_slice bytes = {connection->proxy->scratch, count};
-        if (duress_link_push(connection->link, direction, bytes, now_ns) != DURESS_OK)
-            return READ_NOTHING; /* no memory: the link is about to reset both sides */
-        return count < wanted ? READ_SOME : READ_ALL;
-    }
-    if (error == DURESS_E_END) {
-        side->ended = true;
-        duress_link_end(connection->link, direction, now_ns);
-    } else if (error != DURESS_E_AGAIN) {
-        side->dead = true;
-        duress_link_reset(connection->link, side->name, now_ns);
-    }
-    return READ_NOTHING;
+    for (size_t i = 0; i < DURESS_SIDE_COUNT; i++)
+        duress__traffic_read_out(&connection->sides[i], now_ns);
 }
+
+/* Whether a direction that moves bulk is to come to rest first, so that it can be spliced again: where the chain does
+ * nothing any more. */
+static void draining_decide(struct connection *connection)
+{
+    const struct duress_toxic_list *toxics = &connection->set->toxics;
+    for (size_t i = 0; i < DURESS_SIDE_COUNT; i++) {
+        struct connection_side *side = &connection->sides[i];
+        size_t of_direction = 0;
+        for (size_t at = 0; at < toxics->count; at++)
+            of_direction += toxics->toxics[at].direction == traffic_from(side);
+        side->draining = of_direction == 0 && side->full_reads > 0;
+    }
+}
+
+void duress__connections_change(struct connection_set *set, const struct duress_link_change *change)
+{
+    uint64_t now_ns = duress__loop_now_ns(set->loop);
+    for (struct connection *at = set->first, *next = NULL; at != NULL; at = next) {
+        next = at->next;
+        if (at->link == NULL)
+            continue;
+        pipes_read_out(at, now_ns);
+        if (duress__link_change(at->link, change, now_ns) != DURESS_OK) {
+            duress__connection_cut(at);
+            continue;
+        }
+        draining_decide(at);
+        connection_pump(at, now_ns);
+    }
+}
+
+size_t duress__connections_down(struct connection_set *set)
+{
+    uint64_t now_ns = duress__loop_now_ns(set->loop);
+    size_t doomed_count = 0;
+    for (struct connection *at = set->first; at != NULL; at = at->next) {
+        at->doomed = true;
+        doomed_count++;
+    }
+    for (struct connection *at = set->first, *next = NULL; at != NULL; at = next) {
+        next = at->next;
+        if (at->link == NULL)
+            continue;
+        pipes_read_out(at, now_ns);
+        duress_link_down(at->link, now_ns);
+        connection_pump(at, now_ns);
+    }
+    return doomed_count;
+}
+
+/* --- inputs of the link --- */
 
 static void side_read(struct connection_side *side, uint64_t now_ns)
 {
     for (size_t reads = 0; reads < READS_PER_TURN; reads++) {
-        if (side_read_once(side, now_ns) != READ_ALL)
+        if (duress__traffic_read(side, now_ns) != TRAFFIC_ALL)
             return;
         link_outputs(side->connection, now_ns);
         if (side->state != CONNECTION_OPEN)
@@ -308,29 +391,34 @@ static void side_read(struct connection_side *side, uint64_t now_ns)
  * has none, as nobody else would notice that the peer vanished while its direction is held up. */
 static void side_hangup(struct connection_side *side, uint64_t now_ns)
 {
-    while (side_read_once(side, now_ns) != READ_NOTHING) {
+    duress__traffic_read_out(side, now_ns);
+    side->full_reads = 0;
+    while (duress__traffic_read(side, now_ns) != TRAFFIC_NOTHING) {
         link_outputs(side->connection, now_ns);
         if (side->state != CONNECTION_OPEN)
             return;
     }
     if (side->dead)
         return;
+    duress__traffic_read_out(side, now_ns);
     side->dead = true;
-    duress_link_reset(side->connection->link, side->name, now_ns);
+    duress_link_reset(side->connection->link, (enum duress_side)side->name, now_ns);
 }
 
 static void side_event(void *context, unsigned events)
 {
     struct connection_side *side = context;
     struct connection *connection = side->connection;
-    struct duress_proxy *proxy = connection->proxy;
     uint64_t now_ns = connection_now_ns(connection);
     if (side->state == CONNECTION_PARTING) {
-        if (!duress__parting_event(&side->parting, &side->socket, events, proxy->scratch, sizeof proxy->scratch))
+        if (!duress__parting_event(&side->parting, &side->socket, events, connection->set->scratch,
+                                   CONNECTION_SCRATCH_BYTES))
             side->state = CONNECTION_CLOSED;
     }
-    if (side->state == CONNECTION_DIALING && (events & (DURESS_SOCKET_CONNECTED | DURESS_SOCKET_FAILED)) != 0)
-        dial_end(connection, (events & DURESS_SOCKET_FAILED) != 0 ? side->socket.error : DURESS_OK, now_ns);
+    if (side->state == CONNECTION_DIALING && (events & DURESS_SOCKET_FAILED) != 0)
+        attempt_failed(connection, side->socket.error, now_ns);
+    else if (side->state == CONNECTION_DIALING && (events & DURESS_SOCKET_CONNECTED) != 0)
+        dial_end(connection, DURESS_OK, now_ns);
     if (side->state == CONNECTION_OPEN) {
         if ((events & DURESS_SOCKET_WRITABLE) != 0)
             side->blocked = false;
@@ -342,6 +430,15 @@ static void side_event(void *context, unsigned events)
     connection_pump(connection, now_ns);
 }
 
+/* A receiver that takes nothing gets its bytes from memory later; the pipe serves others. */
+static void stall_look(struct connection_side *side, uint64_t now_ns)
+{
+    if (side->pipe == NULL || side->pipe->stall_ns > now_ns)
+        return;
+    duress__traffic_read_out(side, now_ns);
+    side->draining = true;
+}
+
 static void timer_fired(void *context)
 {
     struct connection *connection = context;
@@ -349,12 +446,13 @@ static void timer_fired(void *context)
     if (connection->dial_deadline_ns <= now_ns)
         dial_end(connection, DURESS_E_CONNECT_TIMEOUT, now_ns);
     else if (connection->dial_again_ns <= now_ns)
-        dial(connection, now_ns);
+        dial_again(connection, now_ns);
     for (size_t i = 0; i < DURESS_SIDE_COUNT; i++) {
         struct connection_side *side = &connection->sides[i];
         if (side->state == CONNECTION_PARTING && side->parting.next_ns <= now_ns &&
             !duress__parting_tick(&side->parting, &side->socket, now_ns))
             side->state = CONNECTION_CLOSED;
+        stall_look(side, now_ns);
     }
     if (connection->link != NULL)
         duress_link_tick(connection->link, now_ns);
@@ -363,63 +461,65 @@ static void timer_fired(void *context)
 
 /* --- the beginning --- */
 
-static struct connection *connection_new(struct duress_proxy *proxy)
+static struct connection *connection_new(struct connection_set *set, uint64_t number)
 {
-    struct connection *connection = duress_allocate(proxy->allocator, sizeof *connection);
+    struct connection *connection = duress_allocate(set->allocator, sizeof *connection);
     if (connection == NULL)
         return NULL;
     *connection = (struct connection){
-        .proxy = proxy,
-        .next = proxy->first,
+        .set = set,
+        .next = set->first,
+        .number = number,
         .dial_deadline_ns = DURESS_TIME_NEVER,
         .dial_again_ns = DURESS_TIME_NEVER,
     };
-    for (size_t i = 0; i < DURESS_SIDE_COUNT; i++) {
+    for (uint8_t i = 0; i < DURESS_SIDE_COUNT; i++) {
         connection->sides[i].connection = connection;
-        connection->sides[i].name = (enum duress_side)i;
+        connection->sides[i].name = i;
     }
     duress_timer_init(&connection->timer, timer_fired, connection);
-    if (proxy->first != NULL)
-        proxy->first->previous = connection;
-    proxy->first = connection;
-    proxy->connection_count++;
+    if (set->first != NULL)
+        set->first->previous = connection;
+    set->first = connection;
+    set->count++;
+    figure_set(&set->figures.open_count, set->count);
     return connection;
 }
 
-static int link_begin(struct connection *connection, uint64_t number, uint64_t now_ns)
+static int link_begin(struct connection *connection, uint64_t now_ns)
 {
-    struct duress_proxy *proxy = connection->proxy;
+    struct connection_set *set = connection->set;
     struct duress_link_options options = {
-        .allocator = proxy->allocator,
-        .buffer_bytes_max = proxy->buffer_bytes_max,
-        .seed = duress_prng_mix(proxy->seed, number),
-        .connection_number = number,
-        .toxics = proxy->toxics.toxics,
-        .toxic_count = proxy->toxics.count,
+        .allocator = set->allocator,
+        .buffer_bytes_max = set->buffer_bytes_max,
+        .seed = duress_prng_mix(set->seed, connection->number),
+        .connection_number = connection->number,
+        .toxics = set->toxics.toxics,
+        .toxic_count = set->toxics.count,
     };
     int error = duress_link_new(&options, now_ns, &connection->link, NULL);
-    if (error != DURESS_OK)
+    if (error != DURESS_OK || set->history == NULL)
         return error;
-    connection->history = duress__link_history_add(&proxy->history, number, connection->link);
+    connection->history = duress__link_history_add(set->history, connection->number, connection->link);
     return connection->history != NULL ? DURESS_OK : DURESS_E_NO_MEMORY;
 }
 
-int duress__connection_open(struct duress_proxy *proxy, uint64_t number, int fd)
+int duress__connection_open(struct connection_set *set, uint64_t number, int fd)
 {
-    struct connection *connection = connection_new(proxy);
+    struct connection *connection = connection_new(set, number);
     if (connection == NULL) {
         duress__descriptor_reset(fd);
         return DURESS_E_NO_MEMORY;
     }
     uint64_t now_ns = connection_now_ns(connection);
-    int error = link_begin(connection, number, now_ns);
+    int error = link_begin(connection, now_ns);
     if (error != DURESS_OK) {
         duress__descriptor_reset(fd);
         duress__connection_free(connection);
         return error;
     }
     struct connection_side *client = &connection->sides[DURESS_SIDE_CLIENT];
-    error = duress__socket_adopt(proxy->loop, &client->socket, fd, side_event, client);
+    error = duress__socket_adopt(set->loop, &client->socket, fd, side_event, client);
     if (error != DURESS_OK) {
         duress__connection_free(connection);
         return error;

@@ -7,7 +7,6 @@
 #include <duress/prng.h>
 #include <duress/time.h>
 
-#include "connection.h"
 #include "proxy_private.h"
 
 #define SILENCE_ATTEMPTS_MAX 8
@@ -21,7 +20,7 @@ static void proxy_accepted(void *context, int fd, const struct sockaddr *peer, s
     (void)peer_bytes;
     proxy->counts.accepted++;
     /* On failure the client has its RST, and nobody else is concerned. */
-    (void)!duress__connection_open(proxy, proxy->counts.accepted, fd);
+    (void)!duress__connection_open(&proxy->set, proxy->counts.accepted, fd);
 }
 
 /* Takes the next connection out of the kernel's queue, with the peer's address; -1 where none waits or none can be
@@ -133,6 +132,24 @@ static int options_check(const struct duress_proxy_options *options, struct endp
     return DURESS_E_INVALID;
 }
 
+/* Nothing is spliced: that needs SIGPIPE out of the way, and this thread is its owner's. */
+static int set_begin(struct duress_proxy *proxy, const struct duress_proxy_options *options)
+{
+    struct connection_set *set = &proxy->set;
+    duress__toxic_list_init(&set->toxics, proxy->allocator);
+    duress__link_history_init(&proxy->history, proxy->allocator);
+    set->allocator = proxy->allocator;
+    set->loop = proxy->loop;
+    set->seed = options->seed;
+    set->dial_limit_ns = options->dial_limit_ns > 0 ? options->dial_limit_ns : CONNECTION_DIAL_LIMIT_NS_DEFAULT;
+    set->buffer_bytes_max =
+        options->buffer_bytes_max > 0 ? options->buffer_bytes_max : DURESS_LINK_BUFFER_BYTES_DEFAULT;
+    set->history = &proxy->history;
+    set->scratch = proxy->scratch;
+    set->upstream = duress__connections_upstream(set, options->upstream);
+    return set->upstream != NULL ? DURESS_OK : DURESS_E_NO_MEMORY;
+}
+
 int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options *options, struct duress_proxy **proxy,
                      struct duress_failure *why)
 {
@@ -159,14 +176,11 @@ int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options
     made->allocator = allocator;
     made->loop = loop;
     made->listen = listening;
-    made->upstream = upstream;
-    made->seed = options->seed;
-    made->dial_limit_ns = options->dial_limit_ns > 0 ? options->dial_limit_ns : PROXY_DIAL_LIMIT_NS_DEFAULT;
-    made->buffer_bytes_max = options->buffer_bytes_max;
     made->backlog = options->backlog > 0 ? options->backlog : PROXY_BACKLOG_DEFAULT;
     made->reserved_fd = -1;
-    duress__toxic_list_init(&made->toxics, allocator);
-    duress__link_history_init(&made->history, allocator);
+    error = set_begin(made, options);
+    if (error != DURESS_OK)
+        goto fail_set;
     error = listener_open(made);
     if (error != DURESS_OK)
         goto fail_listen;
@@ -174,6 +188,8 @@ int duress_proxy_new(struct duress_loop *loop, const struct duress_proxy_options
     return DURESS_OK;
 
 fail_listen:
+    duress__upstream_free(made->set.upstream);
+fail_set:
     duress_release(allocator, made);
 fail_allocate:
     if (why != NULL)
@@ -188,40 +204,17 @@ void duress_proxy_free(struct duress_proxy *proxy)
         return;
     listener_close(proxy);
     port_release(proxy);
-    while (proxy->first != NULL)
-        duress__connection_free(proxy->first);
+    while (proxy->set.first != NULL)
+        duress__connection_free(proxy->set.first);
     duress__link_history_deinit(&proxy->history);
-    duress__toxic_list_deinit(&proxy->toxics);
+    duress__toxic_list_deinit(&proxy->set.toxics);
+    duress__upstream_free(proxy->set.upstream);
     duress_release(proxy->allocator, proxy);
 }
 
 uint16_t duress_proxy_port(const struct duress_proxy *proxy)
 {
     return duress__proxy_endpoint_port(&proxy->listen);
-}
-
-/* Changes every open link and does what it then wants. A link that has no memory for the change is cut: it must not go
- * on as if nothing had been asked. */
-static void links_change(struct duress_proxy *proxy, duress_link_change_fn change_link,
-                         const struct duress_link_change *change)
-{
-    uint64_t now_ns = duress__loop_now_ns(proxy->loop);
-    for (struct connection *at = proxy->first, *next = NULL; at != NULL; at = next) {
-        next = at->next;
-        if (at->link == NULL)
-            continue;
-        if (change_link(at->link, change, now_ns) == DURESS_OK)
-            duress__connection_pump(at);
-        else
-            duress__connection_cut(at);
-    }
-}
-
-static int link_down(struct duress_link *link, const struct duress_link_change *change, uint64_t now_ns)
-{
-    (void)change;
-    duress_link_down(link, now_ns);
-    return DURESS_OK;
 }
 
 void duress_proxy_down(struct duress_proxy *proxy)
@@ -231,7 +224,7 @@ void duress_proxy_down(struct duress_proxy *proxy)
     waiting_accept(proxy);
     listener_close(proxy);
     port_reserve(proxy);
-    links_change(proxy, link_down, NULL);
+    (void)duress__connections_down(&proxy->set);
 }
 
 int duress_proxy_up(struct duress_proxy *proxy)
@@ -244,7 +237,7 @@ int duress_proxy_up(struct duress_proxy *proxy)
 void duress_proxy_cut(struct duress_proxy *proxy)
 {
     waiting_accept(proxy);
-    for (struct connection *at = proxy->first, *next = NULL; at != NULL; at = next) {
+    for (struct connection *at = proxy->set.first, *next = NULL; at != NULL; at = next) {
         next = at->next;
         duress__connection_cut(at);
     }
@@ -307,9 +300,9 @@ int duress_proxy_toxic_add(struct duress_proxy *proxy, const struct duress_toxic
     struct duress_link_change change;
     if (proxy == NULL)
         return proxy_refuse(why);
-    int error = duress__toxic_list_add(&proxy->toxics, toxic, proxy_moment(proxy), &change, why);
+    int error = duress__toxic_list_add(&proxy->set.toxics, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
-        links_change(proxy, duress__link_change, &change);
+        duress__connections_change(&proxy->set, &change);
     return error;
 }
 
@@ -318,9 +311,9 @@ int duress_proxy_toxic_update(struct duress_proxy *proxy, const struct duress_to
     struct duress_link_change change;
     if (proxy == NULL)
         return proxy_refuse(why);
-    int error = duress__toxic_list_update(&proxy->toxics, toxic, proxy_moment(proxy), &change, why);
+    int error = duress__toxic_list_update(&proxy->set.toxics, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
-        links_change(proxy, duress__link_change, &change);
+        duress__connections_change(&proxy->set, &change);
     return error;
 }
 
@@ -329,9 +322,9 @@ int duress_proxy_toxic_remove(struct duress_proxy *proxy, uint64_t id)
     struct duress_link_change change;
     if (proxy == NULL)
         return DURESS_E_INVALID;
-    int error = duress__toxic_list_remove(&proxy->toxics, id, duress__loop_now_ns(proxy->loop), &change);
+    int error = duress__toxic_list_remove(&proxy->set.toxics, id, duress__loop_now_ns(proxy->loop), &change);
     if (error == DURESS_OK)
-        links_change(proxy, duress__link_change, &change);
+        duress__connections_change(&proxy->set, &change);
     return error;
 }
 
@@ -351,5 +344,5 @@ struct duress_relay_counts duress_proxy_counts(const struct duress_proxy *proxy)
 
 size_t duress_proxy_connection_count(const struct duress_proxy *proxy)
 {
-    return proxy->connection_count;
+    return proxy->set.count;
 }

@@ -105,10 +105,10 @@ static void any_failing_allocation_hurts_one_connection_only(void **state)
     bool tripped = true;
     size_t failures = 0;
     (void)state;
-    for (size_t n = 1; tripped; n++) { /* 0 is the proxy itself */
+    for (size_t n = 0; tripped; n++) {
         struct fixture fixture;
         fixture_start(&fixture, NULL);
-        fixture.heap.fail_at = n;
+        fixture.heap.fail_at = fixture.heap.allocation_count + n; /* the proxy itself is there */
         fixture.heap.fail_count = 1;
         bool passed = exchange(&fixture);
         tripped = fixture.heap.failed_count > 0;

@@ -156,6 +156,16 @@ DURESS_MUST_CHECK int duress__acceptor_listen(struct duress_loop *loop, struct d
                                               const struct sockaddr *address, socklen_t address_bytes, uint32_t backlog,
                                               duress_accepted_fn fn, void *context);
 
+/* Accepts from |fd|, a non-blocking socket that listens already. On failure (NO_MEMORY, SYSTEM) it is the caller's
+ * still, else the acceptor's. |shared|: acceptors of other loops have descriptors of the same socket, and a connection
+ * wakes one of them, where those loops are run by duress__loop_run_direct(). */
+DURESS_MUST_CHECK int duress__acceptor_adopt(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd,
+                                             bool shared, duress_accepted_fn fn, void *context);
+
+/* Makes |acceptor| look away as if it had run out of descriptors: it tries again after DURESS_ACCEPT_PAUSE_NS. For
+ * owners with limits of their own; from inside |fn| too. */
+void duress__acceptor_pause(struct duress_acceptor *acceptor);
+
 /* Whether connections are taken out of the kernel's queue; they are at first. */
 void duress__acceptor_accept(struct duress_acceptor *acceptor, bool accept);
 
