@@ -50,10 +50,12 @@ static void acceptor_resume(void *context)
 }
 
 /* The connections stay in the kernel's queue, and READABLE stays true, so nothing is lost by looking away. */
-void duress__acceptor_pause(struct duress_acceptor *acceptor)
+static void acceptor_pause(struct duress_acceptor *acceptor)
 {
     struct duress_loop *loop = acceptor->socket.loop;
     acceptor->pause_count++;
+    if (acceptor->paused != NULL)
+        acceptor->paused(acceptor->context);
     duress__loop_arm(loop, &acceptor->resume, duress_time_add(duress__loop_now_ns(loop), DURESS_ACCEPT_PAUSE_NS));
     acceptor_follow(acceptor);
 }
@@ -66,17 +68,21 @@ static void acceptor_ready(void *context, unsigned events)
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage peer;
         socklen_t peer_bytes = sizeof peer;
+        if (acceptor->may_accept != NULL && !acceptor->may_accept(acceptor->context)) {
+            acceptor_pause(acceptor);
+            return;
+        }
         int fd = accept4(acceptor->socket.fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             acceptor->fn(acceptor->context, fd, (struct sockaddr *)&peer, peer_bytes);
             duress__loop_event_end(loop);
-            if (loop->current != &acceptor->socket || acceptor->socket.want == 0 || loop->stop)
+            if (loop->current != &acceptor->socket || acceptor->stopped || loop->stop)
                 return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             duress__socket_drained(&acceptor->socket, DURESS_SOCKET_READABLE);
             return;
         } else if (!accept_error_passes(errno)) {
-            duress__acceptor_pause(acceptor);
+            acceptor_pause(acceptor);
             return;
         }
     }

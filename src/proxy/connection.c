@@ -210,8 +210,8 @@ static void side_part(struct connection_side *side, bool reset, uint64_t now_ns)
         duress__socket_reset(&side->socket);
         side->state = CONNECTION_CLOSED;
     } else {
-        bool parting = duress__parting_begin(&side->parting, &side->socket, reset, set->scratch,
-                                             CONNECTION_SCRATCH_BYTES, now_ns);
+        bool parting =
+            duress__parting_begin(&side->parting, &side->socket, reset, set->scratch, CONNECTION_SCRATCH_BYTES, now_ns);
         side->state = parting ? CONNECTION_PARTING : CONNECTION_CLOSED;
     }
 }
@@ -355,14 +355,11 @@ void duress__connections_change(struct connection_set *set, const struct duress_
     }
 }
 
-size_t duress__connections_down(struct connection_set *set)
+void duress__connections_down(struct connection_set *set)
 {
     uint64_t now_ns = duress__loop_now_ns(set->loop);
-    size_t doomed_count = 0;
-    for (struct connection *at = set->first; at != NULL; at = at->next) {
+    for (struct connection *at = set->first; at != NULL; at = at->next)
         at->doomed = true;
-        doomed_count++;
-    }
     for (struct connection *at = set->first, *next = NULL; at != NULL; at = next) {
         next = at->next;
         if (at->link == NULL)
@@ -371,7 +368,6 @@ size_t duress__connections_down(struct connection_set *set)
         duress_link_down(at->link, now_ns);
         connection_pump(at, now_ns);
     }
-    return doomed_count;
 }
 
 /* --- inputs of the link --- */
@@ -509,6 +505,8 @@ int duress__connection_open(struct connection_set *set, uint64_t number, int fd)
     struct connection *connection = connection_new(set, number);
     if (connection == NULL) {
         duress__descriptor_reset(fd);
+        if (set->gone != NULL)
+            set->gone(set, false);
         return DURESS_E_NO_MEMORY;
     }
     uint64_t now_ns = connection_now_ns(connection);

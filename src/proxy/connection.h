@@ -52,8 +52,9 @@ struct connection_set {
     struct duress_toxic_list toxics;
     struct duress_link_history *history; /* NULL: nobody asks */
     struct splice_pool *pipes;           /* NULL: nothing is spliced */
-    uint8_t *scratch;                    /* CONNECTION_SCRATCH_BYTES; one for many, so that an idle connection keeps none */
-    void (*gone)(struct connection_set *set, bool doomed); /* a connection was freed; may be NULL */
+    uint8_t *scratch; /* CONNECTION_SCRATCH_BYTES; one for many, so that an idle connection keeps none */
+    void (*gone)(struct connection_set *set,
+                 bool doomed); /* once for each that was opened, or failed to; may be NULL */
 
     struct connection *first;
     size_t count;
@@ -69,13 +70,13 @@ enum connection_state {
 
 struct connection_side {
     struct connection *connection;
-    uint8_t name;       /* enum duress_side */
-    uint8_t state;      /* enum connection_state */
-    uint8_t full_reads; /* in a row: the direction from here moves bulk */
-    bool blocked;       /* the kernel takes no bytes until it says WRITABLE */
-    bool ended;         /* FIN was read */
-    bool dead;          /* the link was told of its reset; waits for the link's CLOSE */
-    bool draining;      /* not read before the link holds nothing, so that splicing can go on */
+    uint8_t name;             /* enum duress_side */
+    uint8_t state;            /* enum connection_state */
+    uint8_t full_reads;       /* in a row: the direction from here moves bulk */
+    bool blocked;             /* the kernel takes no bytes until it says WRITABLE */
+    bool ended;               /* FIN was read */
+    bool dead;                /* the link was told of its reset; waits for the link's CLOSE */
+    bool draining;            /* not read before the link holds nothing, so that splicing can go on */
     struct splice_pipe *pipe; /* with bytes that were read here, and that the other side has not taken; NULL */
     struct duress_socket socket;
     struct parting parting;
@@ -115,8 +116,8 @@ void duress__connection_free(struct connection *connection);
  * must not go on as if nothing had been asked. */
 void duress__connections_change(struct connection_set *set, const struct duress_link_change *change);
 
-/* The proxy goes down: every connection is closed, and marked as doomed. Returns how many are left to part. */
-size_t duress__connections_down(struct connection_set *set);
+/* The proxy goes down: every connection is closed, and marked as doomed. */
+void duress__connections_down(struct connection_set *set);
 
 /* Closes |fd|, a TCP socket of no connection, with an RST. */
 void duress__descriptor_reset(int fd);

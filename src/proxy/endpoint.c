@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -118,6 +119,27 @@ void duress__proxy_endpoint_port_set(struct endpoint *endpoint, uint16_t port)
         six.sin6_port = htons(port);
         memcpy(&endpoint->address, &six, sizeof six);
     }
+}
+
+bool duress__proxy_endpoint_is_wildcard(const struct endpoint *endpoint)
+{
+    if (endpoint->address.ss_family == AF_INET)
+        return four_of(endpoint).sin_addr.s_addr == htonl(INADDR_ANY);
+    struct sockaddr_in6 six = six_of(endpoint);
+    return endpoint->address.ss_family == AF_INET6 && memcmp(&six.sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
+}
+
+void duress__proxy_endpoint_text(const struct endpoint *endpoint, char *text, size_t text_bytes)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    unsigned port = duress__proxy_endpoint_port(endpoint);
+    struct sockaddr_in four = four_of(endpoint);
+    struct sockaddr_in6 six = six_of(endpoint);
+    *text = '\0';
+    if (endpoint->address.ss_family == AF_INET && inet_ntop(AF_INET, &four.sin_addr, host, sizeof host) != NULL)
+        (void)snprintf(text, text_bytes, "%s:%u", host, port);
+    else if (endpoint->address.ss_family == AF_INET6 && inet_ntop(AF_INET6, &six.sin6_addr, host, sizeof host) != NULL)
+        (void)snprintf(text, text_bytes, "[%s]:%u", host, port);
 }
 
 struct endpoint duress__proxy_endpoint_to_reach(const struct endpoint *listening)

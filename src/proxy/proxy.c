@@ -224,7 +224,7 @@ void duress_proxy_down(struct duress_proxy *proxy)
     waiting_accept(proxy);
     listener_close(proxy);
     port_reserve(proxy);
-    (void)duress__connections_down(&proxy->set);
+    duress__connections_down(&proxy->set);
 }
 
 int duress_proxy_up(struct duress_proxy *proxy)

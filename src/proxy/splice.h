@@ -13,8 +13,8 @@
 #include <duress/allocator.h>
 #include <duress/loop/socket.h>
 
-#define SPLICE_PIPES_MAX 32      /* of a pool; who finds none copies */
-#define SPLICE_PIPES_IDLE_MAX 4  /* kept open for the next one */
+#define SPLICE_PIPES_MAX 32       /* of a pool; who finds none copies */
+#define SPLICE_PIPES_IDLE_MAX 4   /* kept open for the next one */
 #define SPLICE_PIPE_BYTES 1048576 /* asked for; the kernel may give less */
 
 struct splice_pipe {
@@ -43,8 +43,8 @@ struct splice_pipe *duress__splice_borrow(struct splice_pool *pool);
 /* A pipe that still holds bytes is closed. */
 void duress__splice_give_back(struct splice_pool *pool, struct splice_pipe *pipe);
 
-/* Moves at most |bytes_max| from the socket into the pipe. OK with *count >= 1, AGAIN (the socket has none, or the pipe,
- * not being empty, has no room), END, RESET or another error. */
+/* Moves at most |bytes_max| from the socket into the pipe. OK with *count >= 1, AGAIN (the socket has none, or the
+ * pipe, not being empty, has no room), END, RESET or another error. */
 int duress__splice_in(struct splice_pipe *pipe, struct duress_socket *source, size_t bytes_max, size_t *count);
 
 /* Moves from the pipe, which is not empty, to the socket. OK with *count >= 1, AGAIN, RESET or another error. */

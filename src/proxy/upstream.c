@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "upstream.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <duress/error.h>
@@ -46,12 +47,12 @@ static bool text_split(struct upstream *upstream, const char *text)
 /* RFC 6761, 6.3: it is never anything but loopback, so nobody needs to be asked. */
 static bool localhost_take(const struct upstream *upstream, struct address_list *list)
 {
-    char four[sizeof "127.0.0.1:" + SERVICE_BYTES_MAX] = "127.0.0.1:";
-    char six[sizeof "[::1]:" + SERVICE_BYTES_MAX] = "[::1]:";
+    char four[sizeof "127.0.0.1:" + SERVICE_BYTES_MAX];
+    char six[sizeof "[::1]:" + SERVICE_BYTES_MAX];
     if (strcmp(upstream->host, "localhost") != 0)
         return false;
-    strcat(four, upstream->service); /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): it has room */
-    strcat(six, upstream->service);  /* NOLINT(clang-analyzer-security.insecureAPI.strcpy): likewise */
+    (void)snprintf(four, sizeof four, "127.0.0.1:%s", upstream->service);
+    (void)snprintf(six, sizeof six, "[::1]:%s", upstream->service);
     list->count = 2;
     return duress__proxy_endpoint_parse(four, &list->addresses[0]) &&
            duress__proxy_endpoint_parse(six, &list->addresses[1]);

@@ -97,9 +97,8 @@ static void loop_warm_up(void)
     duress__loop_free(loop);
 }
 
-void fixture_start(struct fixture *fixture, const struct duress_proxy_options *options)
+void fixture_open(struct fixture *fixture)
 {
-    char upstream[64];
     loop_warm_up();
     *fixture = (struct fixture){
         .heap = {.base = {&fixture->heap, heap_allocate, heap_reallocate, heap_release}, .fail_at = SIZE_MAX},
@@ -109,6 +108,12 @@ void fixture_start(struct fixture *fixture, const struct duress_proxy_options *o
     duress_timer_init(&fixture->tick, tick_fired, fixture);
     tick_fired(fixture);
     server_listen(fixture);
+}
+
+void fixture_start(struct fixture *fixture, const struct duress_proxy_options *options)
+{
+    char upstream[64];
+    fixture_open(fixture);
     (void)snprintf(upstream, sizeof upstream, "127.0.0.1:%u", (unsigned)fixture->server_port);
     struct duress_proxy_options all = {.seed = 1};
     if (options != NULL)
@@ -179,7 +184,12 @@ static void no_delay(int fd)
 
 int client_open(struct fixture *fixture)
 {
-    struct sockaddr_in address = loopback(duress_proxy_port(fixture->proxy));
+    return client_open_at(duress_proxy_port(fixture->proxy));
+}
+
+int client_open_at(uint16_t port)
+{
+    struct sockaddr_in address = loopback(port);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     no_delay(fd);

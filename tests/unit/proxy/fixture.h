@@ -52,6 +52,9 @@ enum end {
  * (the allocator is set here, and so are addresses that are NULL; a listen address must be reachable by 127.0.0.1). */
 void fixture_start(struct fixture *fixture, const struct duress_proxy_options *options);
 
+/* The same without a proxy. */
+void fixture_open(struct fixture *fixture);
+
 /* Frees all; asserts that neither memory nor a descriptor is left. Close the peers before. */
 void fixture_stop(struct fixture *fixture);
 
@@ -67,6 +70,7 @@ uint64_t now_ns(const struct fixture *fixture);
 
 /* A client of the proxy; the connect may still be under way. */
 int client_open(struct fixture *fixture);
+int client_open_at(uint16_t port); /* of any listener on 127.0.0.1 */
 
 /* The next connection that reached the server. */
 int server_accept(struct fixture *fixture);

@@ -78,8 +78,8 @@ typedef bool (*duress_loop_done_fn)(void *context);
 int duress__loop_run_until(struct duress_loop *loop, duress_loop_done_fn done, void *context, uint64_t deadline_ns);
 
 /* As duress__loop_run_until(), without a deadline, and waits for the sockets themselves, not for libuv: a system call
- * less for each wait, and a connection that several loops wait for wakes one of them only. For a loop of its own (INVALID
- * otherwise) which nobody has handles on: libuv is not run meanwhile. */
+ * less for each wait, and a connection that several loops wait for wakes one of them only. For a loop of its own
+ * (INVALID otherwise) which nobody has handles on: libuv is not run meanwhile. */
 int duress__loop_run_direct(struct duress_loop *loop, duress_loop_done_fn done, void *context);
 
 #endif

@@ -133,13 +133,20 @@ static inline bool duress__socket_is_open(const struct duress_socket *socket)
  * borrowed for the call. The acceptor may be closed inside. */
 typedef void (*duress_accepted_fn)(void *context, int fd, const struct sockaddr *peer, socklen_t peer_bytes);
 
-/* In its owner's memory; private but for |socket.fd| and |pause_count|. */
+/* Asked before each accept; false: it pauses as if it had run out of descriptors. */
+typedef bool (*duress_may_accept_fn)(void *context);
+typedef void (*duress_accept_paused_fn)(void *context);
+
+/* In its owner's memory; private but for |socket.fd|, |pause_count|, and |may_accept| and |paused|, which may be set.
+ */
 struct duress_acceptor {
     struct duress_socket socket;
     duress_accepted_fn fn;
+    duress_may_accept_fn may_accept; /* NULL: always */
+    duress_accept_paused_fn paused;  /* NULL: nobody hears of it */
     void *context;
     struct duress_timer resume;
-    uint64_t pause_count; /* how often it ran out of descriptors or memory */
+    uint64_t pause_count; /* how often it ran out of descriptors or memory, or might not */
     char *unix_path;      /* the socket file to remove at the end, if it is still the same one; NULL for TCP */
     uint64_t unix_device;
     uint64_t unix_inode;
@@ -161,10 +168,6 @@ DURESS_MUST_CHECK int duress__acceptor_listen(struct duress_loop *loop, struct d
  * wakes one of them, where those loops are run by duress__loop_run_direct(). */
 DURESS_MUST_CHECK int duress__acceptor_adopt(struct duress_loop *loop, struct duress_acceptor *acceptor, int fd,
                                              bool shared, duress_accepted_fn fn, void *context);
-
-/* Makes |acceptor| look away as if it had run out of descriptors: it tries again after DURESS_ACCEPT_PAUSE_NS. For
- * owners with limits of their own; from inside |fn| too. */
-void duress__acceptor_pause(struct duress_acceptor *acceptor);
 
 /* Whether connections are taken out of the kernel's queue; they are at first. */
 void duress__acceptor_accept(struct duress_acceptor *acceptor, bool accept);
