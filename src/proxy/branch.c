@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <duress/time.h>
+#include <duress/toxic/bandwidth_pool.h>
 
 #include "worker.h"
 
@@ -194,8 +195,8 @@ bool duress__branch_change(struct branch *branch, struct leg *leg)
     struct duress_toxic_list before = branch->set.toxics;
     branch->set.toxics = leg->toxics;
     duress__toxic_list_init(&leg->toxics, branch->set.allocator);
-    duress__toxic_list_deinit(&before);
     duress__connections_change(&branch->set, &leg->change);
+    duress__toxic_list_deinit(&before); /* Only now: the links may use what it holds. */
     return true;
 }
 
@@ -281,6 +282,10 @@ int duress__toxics_copy(struct duress_toxic_list *to, const struct duress_toxic_
     if (to->toxics == NULL)
         return DURESS_E_NO_MEMORY;
     memcpy(to->toxics, from->toxics, from->count * sizeof *to->toxics);
+    for (size_t i = 0; i < from->count; i++) {
+        if (from->toxics[i].type == DURESS_TOXIC_SHARED_BANDWIDTH)
+            duress_bandwidth_pool_retain(from->toxics[i].as.shared_bandwidth.pool);
+    }
     to->count = to->capacity = from->count;
     return DURESS_OK;
 }

@@ -94,8 +94,8 @@ struct connection {
     uint64_t dial_deadline_ns; /* DURESS_TIME_NEVER before the dial, and once it has ended */
     uint64_t dial_again_ns;    /* a Unix listener's queue was full, or the next address gets its turn */
     bool has_dialed;
-    bool abrupt;               /* resets do not wait for bytes in the kernel */
-    bool doomed;               /* by duress__connections_down(): somebody waits for its end */
+    bool abrupt; /* resets do not wait for bytes in the kernel */
+    bool doomed; /* by duress__connections_down(): somebody waits for its end */
     struct connection_side sides[DURESS_SIDE_COUNT];
 };
 

@@ -243,7 +243,7 @@ int duress_listen_lookup(struct duress_loop *loop, const char *text, uint64_t li
     bool is_known = text_understand(text, &made->parts, &made->answer);
     int error = DURESS_OK;
     if (!is_known)
-        error = duress__lookup_begin(loop, made->parts.host, made->parts.port, lookup_found, made, &made->lookup);
+        error = duress__proxy_lookup_begin(loop, made->parts.host, made->parts.port, lookup_found, made, &made->lookup);
     if (error != DURESS_OK)
         lookup_problem(made, error);
     if (is_known || error != DURESS_OK) {
@@ -261,6 +261,6 @@ void duress_listen_lookup_cancel(struct duress_listen_lookup *lookup)
         return;
     duress__loop_undefer(lookup->loop, &lookup->known);
     duress__loop_disarm(lookup->loop, &lookup->limit);
-    duress__lookup_abandon(lookup->lookup);
+    duress__proxy_lookup_abandon(lookup->lookup);
     duress_release(lookup->allocator, lookup);
 }

@@ -165,8 +165,8 @@ static int thread_begin(struct lookup *lookup)
     return number == 0 ? DURESS_OK : DURESS_E_NO_MEMORY;
 }
 
-int duress__lookup_begin(struct duress_loop *loop, const char *host, const char *service, lookup_fn fn, void *context,
-                         struct lookup **lookup)
+int duress__proxy_lookup_begin(struct duress_loop *loop, const char *host, const char *service, lookup_fn fn,
+                               void *context, struct lookup **lookup)
 {
     const struct duress_allocator *allocator = duress__loop_allocator(loop);
     size_t host_bytes = strlen(host) + 1;
@@ -199,7 +199,7 @@ int duress__lookup_begin(struct duress_loop *loop, const char *host, const char 
     return DURESS_OK;
 }
 
-void duress__lookup_abandon(struct lookup *lookup)
+void duress__proxy_lookup_abandon(struct lookup *lookup)
 {
     if (lookup == NULL)
         return;

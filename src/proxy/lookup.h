@@ -38,10 +38,10 @@ typedef void (*lookup_fn)(void *context, int error, struct address_list *list);
 
 /* Looks |host| up ("": the wildcard) with |service|, a port or its name. Returns in *lookup what can be abandoned until
  * |fn| is called. AGAIN: LOOKUPS_MAX are under way; NO_MEMORY. */
-DURESS_MUST_CHECK int duress__lookup_begin(struct duress_loop *loop, const char *host, const char *service,
-                                           lookup_fn fn, void *context, struct lookup **lookup);
+DURESS_MUST_CHECK int duress__proxy_lookup_begin(struct duress_loop *loop, const char *host, const char *service,
+                                                 lookup_fn fn, void *context, struct lookup **lookup);
 
 /* |fn| will not be called. NULL is allowed. */
-void duress__lookup_abandon(struct lookup *lookup);
+void duress__proxy_lookup_abandon(struct lookup *lookup);
 
 #endif

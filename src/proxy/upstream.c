@@ -90,7 +90,7 @@ void duress__upstream_free(struct upstream *upstream)
     if (upstream == NULL)
         return;
     DURESS_ASSERT(upstream->first_waiting == NULL);
-    duress__lookup_abandon(upstream->lookup);
+    duress__proxy_lookup_abandon(upstream->lookup);
     duress__address_list_release(upstream->addresses);
     duress_release(upstream->allocator, upstream);
 }
@@ -123,8 +123,8 @@ int duress__upstream_dial(struct upstream *upstream, struct dial *dial)
         return DURESS_OK;
     }
     if (upstream->lookup == NULL) {
-        int error = duress__lookup_begin(upstream->loop, upstream->host, upstream->service, upstream_found, upstream,
-                                         &upstream->lookup);
+        int error = duress__proxy_lookup_begin(upstream->loop, upstream->host, upstream->service, upstream_found,
+                                               upstream, &upstream->lookup);
         if (error != DURESS_OK)
             return error == DURESS_E_AGAIN ? DURESS_E_OVERLOADED : error;
     }

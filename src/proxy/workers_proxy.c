@@ -293,6 +293,15 @@ static int toxics_change(struct duress_workers_proxy *proxy, struct duress_toxic
     return DURESS_OK;
 }
 
+/* What toxics that come or change now count from. */
+static struct duress_toxic_moment proxy_moment(const struct duress_workers_proxy *proxy)
+{
+    return (struct duress_toxic_moment){
+        .now_ns = duress__loop_now_ns(proxy->workers->control),
+        .connections = atomic_load_explicit(&proxy->accepted_count, memory_order_relaxed),
+    };
+}
+
 int duress_workers_proxy_toxic_add(struct duress_workers_proxy *proxy, const struct duress_toxic *toxic,
                                    duress_workers_fn fn, void *context, struct duress_failure *why)
 {
@@ -301,7 +310,7 @@ int duress_workers_proxy_toxic_add(struct duress_workers_proxy *proxy, const str
     duress__toxic_list_init(&changed, proxy->workers->allocator);
     int error = duress__toxics_copy(&changed, &proxy->toxics);
     if (error == DURESS_OK)
-        error = duress__toxic_list_add(&changed, toxic, &change, why);
+        error = duress__toxic_list_add(&changed, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
         return toxics_change(proxy, &changed, &change, fn, context);
     duress__toxic_list_deinit(&changed);
@@ -316,7 +325,7 @@ int duress_workers_proxy_toxic_update(struct duress_workers_proxy *proxy, const 
     duress__toxic_list_init(&changed, proxy->workers->allocator);
     int error = duress__toxics_copy(&changed, &proxy->toxics);
     if (error == DURESS_OK)
-        error = duress__toxic_list_update(&changed, toxic, &change, why);
+        error = duress__toxic_list_update(&changed, toxic, proxy_moment(proxy), &change, why);
     if (error == DURESS_OK)
         return toxics_change(proxy, &changed, &change, fn, context);
     duress__toxic_list_deinit(&changed);
@@ -331,7 +340,7 @@ int duress_workers_proxy_toxic_remove(struct duress_workers_proxy *proxy, uint64
     duress__toxic_list_init(&changed, proxy->workers->allocator);
     int error = duress__toxics_copy(&changed, &proxy->toxics);
     if (error == DURESS_OK)
-        error = duress__toxic_list_remove(&changed, id, &change);
+        error = duress__toxic_list_remove(&changed, id, duress__loop_now_ns(proxy->workers->control), &change);
     if (error == DURESS_OK)
         return toxics_change(proxy, &changed, &change, fn, context);
     duress__toxic_list_deinit(&changed);
@@ -365,7 +374,7 @@ static int toxics_take(struct duress_workers_proxy *proxy, const struct duress_w
 {
     struct duress_link_change change;
     for (size_t i = 0; i < options->toxic_count; i++) {
-        int error = duress__toxic_list_add(&proxy->toxics, &options->toxics[i], &change, why);
+        int error = duress__toxic_list_add(&proxy->toxics, &options->toxics[i], proxy_moment(proxy), &change, why);
         if (error != DURESS_OK)
             return error;
     }

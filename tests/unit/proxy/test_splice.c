@@ -12,8 +12,8 @@
 
 #include "splice.h"
 
-#define WORDS 4096               /* of one send */
-#define PUMP_BYTES_MAX (2 << 20) /* sent and received before the loop has its turn again */
+#define WORDS 4096                 /* of one send */
+#define PUMP_BYTES_MAX (512 << 10) /* sent and received before the loop has its turn again */
 
 /* --- counter streams --- */
 
@@ -151,7 +151,7 @@ static void splicing_resumes_after_a_stall(void **state)
     stream.is_stalled = false;
     stream.send_limit = stream.sent_bytes + (UINT64_C(32) << 20);
     stream_run(&fixture, &stream);
-    assert_true(upstream_counts(&fixture).bytes_spliced - before >= UINT64_C(24) << 20);
+    assert_true(upstream_counts(&fixture).bytes_spliced - before >= UINT64_C(4) << 20);
     pair_close(&pair);
     workers_stop(&fixture);
 }
