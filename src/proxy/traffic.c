@@ -3,8 +3,9 @@
 
 #include <duress/time.h>
 
-/* So many full reads in a row are bulk. */
+/* So many full reads in a row are bulk; so many are remembered, as a burst ends with a small one. */
 #define BULK_READS 2
+#define BULK_READS_MAX 4
 
 /* A splice that moved less than this found no bulk. */
 #define BULK_BYTES_MIN 16384
@@ -99,8 +100,10 @@ static enum traffic_read side_splice(struct connection_side *side, uint64_t now_
         bool emptied = pipe_flush(side, now_ns);
         if (emptied)
             duress__traffic_drop(side);
-        if (count < BULK_BYTES_MIN)
-            side->full_reads = 0;
+        if (count >= BULK_BYTES_MIN)
+            side->full_reads = BULK_READS_MAX;
+        else
+            side->full_reads--;
         return emptied ? TRAFFIC_ALL : TRAFFIC_NOTHING;
     }
     duress__traffic_drop(side);
@@ -143,7 +146,7 @@ static enum traffic_read side_copy(struct connection_side *side, size_t wanted, 
     if (error == DURESS_OK) {
         figure_add(&traffic_figures(side)->bytes_in, count);
         bool full = count == DURESS_LINK_CHUNK_BYTES_MAX;
-        side->full_reads = full ? (uint8_t)(side->full_reads + (side->full_reads < BULK_READS)) : 0;
+        side->full_reads = full ? (uint8_t)(side->full_reads + (side->full_reads < BULK_READS_MAX)) : 0;
         size_t passed = bytes_pass(side, count);
         struct duress_slice rest = {connection->set->scratch + passed, count - passed};
         if (rest.length > 0 && duress_link_push(connection->link, traffic_from(side), rest, now_ns) != DURESS_OK)
