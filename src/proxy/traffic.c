@@ -102,7 +102,7 @@ static enum traffic_read side_splice(struct connection_side *side, uint64_t now_
             duress__traffic_drop(side);
         if (count >= BULK_BYTES_MIN)
             side->full_reads = BULK_READS_MAX;
-        else
+        else if (side->full_reads > 0)
             side->full_reads--;
         return emptied ? TRAFFIC_ALL : TRAFFIC_NOTHING;
     }
