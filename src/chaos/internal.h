@@ -37,6 +37,13 @@ struct chaos_log {
 
 /* --- a service's inside: the same agent behind the same server in both worlds --- */
 
+struct chaos_onward_config {
+    char endpoint[DURESS_ADDRESS_TEXT_BYTES_MAX + 8]; /* "": none */
+    uint64_t timeout_ns;
+    uint32_t failures_to_open;
+    uint64_t recovery_ns;
+};
+
 struct chaos_service_config {
     uint64_t reply_after_ns;
     uint32_t slow_count;
@@ -47,6 +54,8 @@ struct chaos_service_config {
     uint32_t chunk_count;
     uint64_t chunk_gap_ns;
     uint64_t work_ns;
+    uint64_t hold_ns;
+    struct chaos_onward_config onward;
     uint64_t leak_bytes;
     uint64_t journal_bytes;
     uint64_t disk_bytes;
@@ -70,6 +79,10 @@ struct duress_server *chaos__service_host_server(struct chaos_service_host *host
 /* Answers what has arrived, takes nothing new, and tells |drained| whether all was answered. */
 void chaos__service_host_drain(struct chaos_service_host *host, duress_drained_fn drained, void *context);
 void chaos__service_host_close(struct chaos_service_host *host);
+
+/* The agent that a service asks onward, or NULL where it asks none. */
+int chaos__onward_open(struct duress_world *world, const struct chaos_onward_config *config,
+                       struct duress_agent **agent, struct duress_failure *why);
 
 /* --- a service's world, with faults in the functions that touch the outside --- */
 

@@ -51,6 +51,7 @@ struct duress_agent *chaos_link_agent_of(struct chaos_link *link, const struct c
         .connect_timeout_ns = options->connect_timeout_ns,
         .connections_max = options->connections_max,
         .in_flight_max = options->in_flight_max,
+        .idle_timeout_ns = options->idle_timeout_ns,
         .allocator = &chaos->heap.allocator,
     };
     struct duress_agent *remote = NULL;

@@ -39,6 +39,8 @@ struct chaos_outside {
     /* Takes |work_ns| of the host's one processor. Live, it has when this returns; simulated, the host's time stands
      * still afterwards for as long as it takes. */
     void (*compute)(void *context, uint64_t work_ns);
+    /* The same without the processor: the host's one thread waits. */
+    void (*hold)(void *context, uint64_t hold_ns);
     /* How long the host's time will stand still yet. */
     uint64_t (*busy_ns)(void *context);
     /* Appends to the journal, and syncs. What the kernel refused, or CHAOS_SCARCITY_COUNT where all went well. */

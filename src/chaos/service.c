@@ -318,6 +318,18 @@ void chaos_service_slow(struct chaos_service *service, uint64_t delay_ns)
 
 /* --- start, and the log --- */
 
+static void onward_configure(struct chaos_service *service, const struct chaos_onward *onward)
+{
+    struct chaos_onward_config *config = &service->config.onward;
+    struct duress_address address = service->chaos->driver->relay_address(onward->link->relay);
+    char place[DURESS_ADDRESS_TEXT_BYTES_MAX];
+    (void)snprintf(config->endpoint, sizeof config->endpoint, "tcp://%s",
+                   duress_address_format(&address, place, sizeof place));
+    config->timeout_ns = onward->timeout_ns;
+    config->failures_to_open = onward->failures_to_open;
+    config->recovery_ns = onward->recovery_ns;
+}
+
 struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct chaos_service_options *options)
 {
     struct chaos_service *service = chaos__allocate(chaos, sizeof *service);
@@ -333,11 +345,14 @@ struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct
         .chunk_count = options->chunk_count,
         .chunk_gap_ns = options->chunk_gap_ns,
         .work_ns = options->work_ns,
+        .hold_ns = options->hold_ns,
         .leak_bytes = options->leak_bytes,
         .journal_bytes = options->journal_bytes,
         .disk_bytes = options->disk_bytes,
         .drain_ns = DRAIN_NS,
     };
+    if (options->onward.link != NULL)
+        onward_configure(service, &options->onward);
     duress_timer_init(&service->timer, service_due, service);
     service->next = chaos->services;
     chaos->services = service;

@@ -20,6 +20,7 @@ struct chaos_service_host {
     struct chaos_log *log;
     struct duress_prng prng;
     struct duress_agent *agent;
+    struct duress_agent *onward; /* NULL: it answers by itself */
     struct duress_server *server;
     uint64_t arrival_index; /* of the arrival whose request the agent is asked next */
     uint64_t request_count; /* since this process began */
@@ -30,6 +31,7 @@ struct service_request {
     struct chaos_service_host *host;
     struct duress_call *call;
     struct duress_timer timer;
+    struct duress_call *onward; /* the call that it waits for, if any */
     uint64_t arrival_index;
     uint32_t chunk_count; /* made so far */
     bool fails;
@@ -200,6 +202,32 @@ static void request_chunk(struct service_request *request)
     duress_message_unref(chunk);
 }
 
+static bool request_goes_onward(const struct service_request *request)
+{
+    static const char local[] = "local";
+    struct duress_slice content = duress_message_content(request->call->request);
+    bool is_local = content.length >= sizeof local - 1 && memcmp(content.data, local, sizeof local - 1) == 0;
+    return request->host->onward != NULL && !is_local;
+}
+
+static void onward_ended(void *context, struct duress_call *child, const struct duress_result *result)
+{
+    struct service_request *request = context;
+    (void)child;
+    request->onward = NULL;
+    request_log_end(request, false);
+    duress_call_pass(request->call, result);
+}
+
+static void request_onward(struct service_request *request)
+{
+    const struct duress_child child = {.agent = request->host->onward, .on_end = onward_ended, .context = request};
+    if (duress_call_begin(request->call, &child, &request->onward) == DURESS_OK)
+        return;
+    request_log_end(request, false);
+    request_fail(request, DURESS_E_NO_MEMORY, "no memory to ask onward");
+}
+
 static void request_answer(void *context)
 {
     struct service_request *request = context;
@@ -210,6 +238,10 @@ static void request_answer(void *context)
                                        death_how(request->host));
     if (is_stream) {
         request_chunk(request);
+        return;
+    }
+    if (!request->fails && request_goes_onward(request)) {
+        request_onward(request);
         return;
     }
     request_log_end(request, false);
@@ -245,6 +277,8 @@ static bool request_take(struct service_request *request)
     const struct chaos_outside *outside = &host->outside;
     if (host->config.work_ns > 0)
         outside->compute(outside->context, host->config.work_ns);
+    if (host->config.hold_ns > 0)
+        outside->hold(outside->context, host->config.hold_ns);
     if (host->config.leak_bytes > 0 && !outside->leak(outside->context, host->config.leak_bytes)) {
         request_refuse(request, CHAOS_NO_MEMORY);
         return false;
@@ -295,6 +329,8 @@ static void service_cancel(void *context, struct duress_call *call)
     if (request == NULL)
         return; /* It arrived as the process died. */
     duress_world_disarm(host->world, &request->timer);
+    if (request->onward != NULL)
+        duress_call_abandon(request->onward);
     request_log_end(request, true);
 }
 
@@ -336,8 +372,11 @@ int chaos__service_host_open(struct duress_world *world, struct chaos_shared *sh
     struct chaos_outside guarded = {.die = host_die, .context = made};
     int error = chaos__service_world_open(world, &guarded, &shared->orders.wall_step_ns, &made->between);
     if (error == DURESS_OK)
+        error = chaos__onward_open(world, &made->config.onward, &made->onward, why);
+    if (error == DURESS_OK)
         error = host_serve(made, address, why);
     if (error != DURESS_OK) {
+        duress_agent_unref(made->onward);
         chaos__service_world_close(made->between);
         duress_release(allocator, made);
         return error;
@@ -364,6 +403,7 @@ void chaos__service_host_close(struct chaos_service_host *host)
     const struct duress_allocator *allocator = duress_world_allocator(host->world);
     host->is_dead = true;
     duress_server_free(host->server);
+    duress_agent_unref(host->onward);
     chaos__service_world_close(host->between);
     duress_release(allocator, host);
 }

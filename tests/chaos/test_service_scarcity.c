@@ -209,12 +209,15 @@ CHAOS_TEST(service, descriptors_exhausted, "S6: no descriptor left: who is conne
     answer = chaos_ask(chaos, fresh, "two", 10 * DURESS_S);
     CHAOS_EXPECT_ERROR(answer, DURESS_E_DEADLINE);
     CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 400 * DURESS_MS);
+    struct chaos_call *patient = chaos_begin(chaos, chaos_link_agent(link), "four", 20 * DURESS_S, false);
     answer = chaos_ask(chaos, connected, "three", 10 * DURESS_S);
     CHAOS_EXPECT_REPLY(answer, "three");
+    chaos_pass(chaos, 100 * DURESS_MS);
+    CHAOS_EXPECT(!chaos_call_has_ended(patient));
     CHAOS_EXPECT_ARRIVALS(echo, 2);
 
     chaos_service_descriptors(echo, UINT32_MAX);
-    answer = chaos_ask(chaos, chaos_link_agent(link), "four", 10 * DURESS_S);
+    answer = chaos_await(chaos, patient); /* the kernel has kept it */
     CHAOS_EXPECT_REPLY(answer, "four");
 }
 

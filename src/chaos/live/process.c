@@ -71,6 +71,14 @@ static void process_compute(void *context, uint64_t work_ns)
         ; /* it is the processor's time that is wanted */
 }
 
+static void process_hold(void *context, uint64_t hold_ns)
+{
+    (void)context;
+    struct timespec left = {.tv_sec = (time_t)(hold_ns / DURESS_S), .tv_nsec = (long)(hold_ns % DURESS_S)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ; /* as long as it is to be held up */
+}
+
 static uint64_t process_busy_ns(void *context)
 {
     (void)context;
@@ -227,6 +235,7 @@ static int process_open(struct process *process)
     const struct chaos_outside outside = {
         .leak = process_leak,
         .compute = process_compute,
+        .hold = process_hold,
         .busy_ns = process_busy_ns,
         .journal = process_journal,
         .die = process_die,

@@ -108,18 +108,24 @@ static void process_idle(void *context)
     process_hold(state);
 }
 
-/* While one thread computes, nothing else of the process happens: its host stands still, and its kernel goes on. */
+/* While its one thread is held up, nothing of the process happens: its host stands still, and its kernel goes on. */
+static void process_hold_up(void *context, uint64_t hold_ns)
+{
+    struct sim_service *state = context;
+    uint64_t now_ns = duress_world_now_ns(test_world(state));
+    state->idle_at_ns = duress_time_add(state->is_busy ? state->idle_at_ns : now_ns, hold_ns);
+    state->is_busy = true;
+    duress_sim_host_freeze(state->host, true);
+    duress_world_arm(test_world(state), &state->idle, state->idle_at_ns);
+}
+
 static void process_compute(void *context, uint64_t work_ns)
 {
     struct sim_service *state = context;
     uint64_t wait_ns = work_ns / 1000 * state->burners_ppm / 1000;
-    uint64_t now_ns = duress_world_now_ns(test_world(state));
     state->cpu_time.run_ns += work_ns;
     state->cpu_time.wait_ns += wait_ns;
-    state->idle_at_ns = duress_time_add(state->is_busy ? state->idle_at_ns : now_ns, work_ns + wait_ns);
-    state->is_busy = true;
-    duress_sim_host_freeze(state->host, true);
-    duress_world_arm(test_world(state), &state->idle, state->idle_at_ns);
+    process_hold_up(state, work_ns + wait_ns);
 }
 
 static uint64_t process_busy_ns(void *context)
@@ -181,6 +187,7 @@ static int service_listen(struct chaos_service *service, struct duress_failure *
     const struct chaos_outside outside = {
         .leak = process_leak,
         .compute = process_compute,
+        .hold = process_hold_up,
         .busy_ns = process_busy_ns,
         .journal = process_journal,
         .die = process_die,

@@ -119,20 +119,30 @@ DURESS_API void chaos_note(struct chaos *chaos, const char *format, ...) DURESS_
 
 /* --- services --- */
 
+/* A service that answers only what another one answers: a link of a chain. */
+struct chaos_onward {
+    struct chaos_link *link;   /* over which it asks; NULL: it answers by itself */
+    uint64_t timeout_ns;       /* of each; 0: none */
+    uint32_t failures_to_open; /* a circuit breaker inside of the service, around that; 0: none */
+    uint64_t recovery_ns;      /* the breaker's; 0: its default */
+};
+
 struct chaos_service_options {
-    const char *name;        /* also the host's name in a simulated world; at most 32 bytes */
-    uint64_t reply_after_ns; /* thinking time of each request */
-    uint32_t slow_count;     /* only the first so many requests think; 0: all */
-    uint32_t fail_count;     /* the first so many requests are answered by an error */
-    uint64_t reply_bytes;    /* the reply's length, or that of each chunk; 0: echoes the request */
-    uint32_t in_flight_max;  /* of one connection; 0: the server's default */
-    uint32_t requests_max;   /* of all connections; beyond, it sheds them, and logs none; 0: the server's default */
-    uint64_t work_ns;        /* time of its one processor that each request takes, before it thinks; others wait */
-    uint64_t leak_bytes;     /* memory that each request takes, and the service keeps; an error where there is none */
-    uint64_t journal_bytes;  /* what each request appends to a file and syncs; an error where that fails */
-    uint64_t disk_bytes;     /* the file lies on a disk of its own of that size; 0: where temporary files lie */
-    uint32_t chunk_count;  /* a stream is answered in so many chunks, the n-th being the request and " n"; 0: in one */
-    uint64_t chunk_gap_ns; /* from each chunk to the next; the last one is the end */
+    const char *name;           /* also the host's name in a simulated world; at most 32 bytes */
+    uint64_t reply_after_ns;    /* thinking time of each request */
+    uint32_t slow_count;        /* only the first so many requests think; 0: all */
+    uint32_t fail_count;        /* the first so many requests are answered by an error */
+    uint64_t reply_bytes;       /* the reply's length, or that of each chunk; 0: echoes the request */
+    uint32_t in_flight_max;     /* of one connection; 0: the server's default */
+    uint32_t requests_max;      /* of all connections; beyond, it sheds them, and logs none; 0: the server's default */
+    uint64_t work_ns;           /* time of its one processor that each request takes, before it thinks; others wait */
+    uint64_t hold_ns;           /* the same, but it only holds up others, as a lock or a slow disk does */
+    struct chaos_onward onward; /* requests whose content does not begin with "local" are asked there, after thinking */
+    uint64_t leak_bytes;    /* memory that each request takes, and the service keeps; an error where there is none */
+    uint64_t journal_bytes; /* what each request appends to a file and syncs; an error where that fails */
+    uint64_t disk_bytes;    /* the file lies on a disk of its own of that size; 0: where temporary files lie */
+    uint32_t chunk_count;   /* a stream is answered in so many chunks, the n-th being the request and " n"; 0: in one */
+    uint64_t chunk_gap_ns;  /* from each chunk to the next; the last one is the end */
 };
 
 /* Starts a service that answers each request after its thinking time, and waits until it listens.
@@ -179,7 +189,8 @@ struct chaos_agent_options {
     uint64_t connect_timeout_ns; /* 0 = the remote agent's default */
     uint32_t connections_max;
     uint32_t in_flight_max;
-    const char *host; /* a name to be resolved (chaos_name_set()); NULL: the link's address */
+    uint64_t idle_timeout_ns; /* likewise; 1: a connection is used once */
+    const char *host;         /* a name to be resolved (chaos_name_set()); NULL: the link's address */
 };
 
 /* A remote agent that asks over |link|; |chaos| keeps it. Its attempts are noted in the timeline. */
