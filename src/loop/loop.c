@@ -2,7 +2,7 @@
  *
  * The loop's life, and how it hangs in libuv's: one poll handle on the epoll set, a check handle that makes a turn
  * after each of libuv's polls, an idle handle that keeps libuv from blocking while there is something left to do, and a
- * prepare handle that looks for a while before libuv blocks. */
+ * prepare handle that lets libuv block only where it must, and perhaps looks for a while before. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,13 +29,19 @@ static void check_spoke(uv_check_t *check)
     duress__loop_turn(check->data);
 }
 
-/* --- looking busily --- */
+/* --- before libuv blocks --- */
+
+bool duress__loop_is_done(struct duress_loop *loop)
+{
+    if (!loop->stop && loop->done != NULL && loop->done(loop->done_context))
+        loop->stop = true;
+    return loop->stop;
+}
 
 /* Asks whether libuv would be woken, until it would, or until it would have to go on by itself: what the caller has on
  * the same loop ends the wait too, and so does the timerfd. */
-static void prepare_spoke(uv_prepare_t *prepare)
+static void look_busily(struct duress_loop *loop)
 {
-    struct duress_loop *loop = prepare->data;
     int block_ms = uv_backend_timeout(loop->uv); /* -1: until it is woken */
     if (block_ms == 0)
         return;
@@ -48,13 +54,19 @@ static void prepare_spoke(uv_prepare_t *prepare)
         continue;
 }
 
+/* A timer of the caller's, on the libuv loop, is called just before this; it may have been what the run waits for. */
+static void prepare_spoke(uv_prepare_t *prepare)
+{
+    struct duress_loop *loop = prepare->data;
+    if (duress__loop_is_done(loop))
+        uv_stop(loop->uv);
+    else if (loop->busy_ns > 0)
+        look_busily(loop);
+}
+
 void duress__loop_busy_poll(struct duress_loop *loop, uint64_t busy_ns)
 {
     loop->busy_ns = busy_ns;
-    if (busy_ns > 0)
-        (void)uv_prepare_start(&loop->prepare, prepare_spoke);
-    else
-        (void)uv_prepare_stop(&loop->prepare);
 }
 
 /* --- making --- */
@@ -113,6 +125,7 @@ static int handles_open(struct duress_loop *loop)
     loop->handles_open = LOOP_HANDLES;
     loop->poll.data = loop->check.data = loop->idle.data = loop->prepare.data = loop;
     (void)uv_check_start(&loop->check, check_spoke);
+    (void)uv_prepare_start(&loop->prepare, prepare_spoke);
     status = uv_poll_start(&loop->poll, UV_READABLE, poll_spoke);
     return duress__error_from_errno(-status);
 }
@@ -253,13 +266,6 @@ static void deadline_passed(void *context)
 {
     bool *passed = context;
     *passed = true;
-}
-
-bool duress__loop_is_done(struct duress_loop *loop)
-{
-    if (!loop->stop && loop->done != NULL && loop->done(loop->done_context))
-        loop->stop = true;
-    return loop->stop;
 }
 
 int duress__loop_run_until(struct duress_loop *loop, duress_loop_done_fn done, void *context, uint64_t deadline_ns)

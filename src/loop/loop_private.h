@@ -22,7 +22,7 @@ struct duress_loop {
     uv_poll_t poll;        /* the epoll set has something */
     uv_check_t check;      /* a turn, after each poll of libuv's */
     uv_idle_t idle;        /* runs while there is work that no descriptor will tell of: libuv must not block */
-    uv_prepare_t prepare;  /* looks busily before each poll of libuv's, where that is wanted */
+    uv_prepare_t prepare;  /* before each poll of libuv's: does it have to block? */
     unsigned handles_open; /* how many of the four are not closed yet */
     uint64_t busy_ns;      /* of duress__loop_busy_poll() */
     int epoll_fd;          /* every socket, edge-triggered, and the two below */

@@ -172,6 +172,22 @@ static void what_others_have_on_the_libuv_loop_ends_the_look(void **state)
     duress__loop_free(loop); /* closes both, as the libuv loop goes */
 }
 
+/* libuv calls its timers before it blocks, and before we look. */
+static void a_libuv_timer_that_is_due_at_once_ends_the_wait(void **state)
+{
+    (void)state;
+    for (unsigned busily = 0; busily <= 1; busily++) {
+        struct duress_loop *loop = busy_loop_open(busily ? FOR_EVER_NS : 0);
+        unsigned count = 0;
+        uv_timer_t timer;
+        assert_int_equal(uv_timer_init(duress__loop_uv(loop), &timer), 0);
+        timer.data = &count;
+        assert_int_equal(uv_timer_start(&timer, uv_count_up, 0, 0), 0);
+        await_soon(loop, is_counted, &count);
+        duress__loop_free(loop);
+    }
+}
+
 static void work_that_waits_is_not_kept_waiting(void **state)
 {
     (void)state;
@@ -196,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_post_ends_the_look),
         cmocka_unit_test(bytes_end_the_look),
         cmocka_unit_test(what_others_have_on_the_libuv_loop_ends_the_look),
+        cmocka_unit_test(a_libuv_timer_that_is_due_at_once_ends_the_wait),
         cmocka_unit_test(work_that_waits_is_not_kept_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
