@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server_private.h"
 
-#define BACKLOG_DEFAULT 511
+#define BACKLOG_DEFAULT 4096
 #define CONNECTIONS_DEFAULT 10000
 #define CONNECTIONS_MAX 1000000
 #define IN_FLIGHT_DEFAULT 128

@@ -11,8 +11,10 @@
 
 #include "loop_private.h"
 
-/* So many are accepted before others get their turn. */
-enum { ACCEPTS_PER_TURN = 16, BACKLOG_DEFAULT = 511 };
+/* So many are accepted before others get their turn. The queue is as long as Linux allows it by default: a client on
+ * the same machine connects faster than connections can be accepted, and each SYN that finds the queue full costs it 1
+ * s. */
+enum { ACCEPTS_PER_TURN = 16, BACKLOG_DEFAULT = 4096 };
 
 /* --- accepting --- */
 

@@ -3,7 +3,7 @@
  * Listeners: ports, and the queue of connections that wait to be accepted. */
 #include "sim_private.h"
 
-#define BACKLOG_DEFAULT 511
+#define BACKLOG_DEFAULT 4096
 /* As the live world's. */
 #define ACCEPT_PAUSE_NS (20 * DURESS_MS)
 

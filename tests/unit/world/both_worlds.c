@@ -276,6 +276,39 @@ void full_accept_queue_leaves_the_connect_waiting(const struct both_factory *fac
     rig_close(&rig);
 }
 
+struct burst {
+    size_t connected;
+    size_t other;
+};
+
+static void burst_told(void *context, struct duress_stream *stream, unsigned events)
+{
+    struct burst *burst = context;
+    (void)stream;
+    burst->connected += events == DURESS_STREAM_CONNECTED;
+    burst->other += events != DURESS_STREAM_CONNECTED;
+}
+
+/* Of which none is accepted yet. */
+void accept_queue_has_room_for_a_burst(const struct both_factory *factory)
+{
+    enum { CONNECTS = 800 }; /* and fewer than the descriptors that a process may have at first */
+    static struct duress_stream *streams[CONNECTS];
+    struct burst burst = {0};
+    struct rig rig;
+    rig_open(&rig, factory, true);
+    listen_at(&rig, rig.both.address, 0);
+    struct duress_address address = door_address(&rig);
+    for (size_t i = 0; i < CONNECTS; i++)
+        assert_int_equal(duress_world_connect(rig.both.client, &address, burst_told, &burst, &streams[i]), DURESS_OK);
+    rig_pass(&rig, QUIET_NS);
+    assert_int_equal(burst.connected, CONNECTS);
+    assert_int_equal(burst.other, 0);
+    for (size_t i = 0; i < CONNECTS; i++)
+        duress_stream_close(streams[i]);
+    rig_close(&rig);
+}
+
 void closed_connect_is_never_heard_of(const struct both_factory *factory)
 {
     struct rig rig;

@@ -58,6 +58,7 @@ extern const struct both_factory both_live_path;
     X(a_peer_that_does_not_read_pushes_back)                                                                           \
     X(closing_a_listener_resets_what_waits)                                                                            \
     X(full_accept_queue_leaves_the_connect_waiting)                                                                    \
+    X(accept_queue_has_room_for_a_burst)                                                                               \
     X(closed_connect_is_never_heard_of)                                                                                \
     X(name_not_found)                                                                                                  \
     X(numeric_name_needs_no_server)                                                                                    \

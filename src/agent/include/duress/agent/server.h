@@ -46,7 +46,7 @@ struct duress_server_options {
     struct duress_world *world; /* borrowed; outlives the server */
     struct duress_agent *agent; /* the server takes a reference */
     struct duress_address address;
-    uint32_t backlog;                 /* 0 = 511 */
+    uint32_t backlog;                 /* 0 = 4096 */
     uint32_t connections_max;         /* at most 1000000; beyond, new ones are closed at once; 0 = 10000 */
     uint32_t in_flight_max;           /* requests of one connection at once, at most 65536; others wait; 0 = 128 */
     uint32_t requests_max;            /* of all connections at once, at most 1000000; others are shed; 0 = 10000 */

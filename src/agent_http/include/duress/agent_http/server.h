@@ -49,7 +49,7 @@ struct duress_http_server_options {
     struct duress_world *world;           /* a live one, borrowed; outlives the server */
     struct duress_agent *agent;           /* the server takes a reference */
     struct duress_address address;        /* IPv4 or IPv6; port 0: any free one */
-    uint32_t backlog;                     /* at most 65535; 0 = 511 */
+    uint32_t backlog;                     /* at most 65535; 0 = 4096 */
     uint32_t connections_max;             /* at most 1000000; beyond, new ones are closed at once; 0 = 10000 */
     uint32_t connections_per_address_max; /* of one IP address, likewise; 0: as many as connections_max */
     uint32_t requests_max;                /* at work at once, at most 1000000; others are shed; 0 = 10000 */

@@ -156,7 +156,7 @@ struct duress_acceptor {
 #define DURESS_ACCEPT_PAUSE_NS (UINT64_C(20) * 1000 * 1000)
 
 /* Listens on |address| (SO_REUSEADDR; [::] takes IPv4 as the machine is set up; a stale Unix socket file, one that
- * nobody listens on, is replaced, and the new one has mode 0600). |backlog| 0 means 511. Accepting begins at once. Out
+ * nobody listens on, is replaced, and the new one has mode 0600). |backlog| 0 means 4096. Accepting begins at once. Out
  * of descriptors or memory it pauses for DURESS_ACCEPT_PAUSE_NS and tries again, while the connections wait in the
  * kernel's queue. ADDRESS_IN_USE, ADDRESS_UNAVAILABLE, PERMISSION, NO_DESCRIPTORS, NO_MEMORY, INVALID. */
 DURESS_MUST_CHECK int duress__acceptor_listen(struct duress_loop *loop, struct duress_acceptor *acceptor,

@@ -154,7 +154,7 @@ typedef void (*duress_accept_fn)(void *context, struct duress_stream *stream);
 
 struct duress_listen_options {
     struct duress_address address; /* port 0: any free one. A stale Unix socket file is replaced; the new one is 0600 */
-    uint32_t backlog;              /* connections that wait to be accepted; 0 = 511 */
+    uint32_t backlog;              /* connections that wait to be accepted; 0 = 4096 */
 };
 
 /* Listens. Returns in *listener, free with duress_listener_close(). ADDRESS_IN_USE, ADDRESS_UNAVAILABLE, PERMISSION,
