@@ -194,16 +194,18 @@ void duress__address_found(const struct address_parts *parts, const struct socka
     (void)duress__address_format(address, address->asked);
 }
 
-static bool is_wildcard(const struct address *address)
+bool duress__address_is_wildcard(const struct address *address)
 {
     union any_address any = any_of(address);
-    return any.storage.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&any.six.sin6_addr);
+    if (any.storage.ss_family == AF_INET)
+        return any.four.sin_addr.s_addr == htonl(INADDR_ANY);
+    return IN6_IS_ADDR_UNSPECIFIED(&any.six.sin6_addr);
 }
 
 bool duress__address_to_ipv4(struct address *address)
 {
     struct in_addr any = {.s_addr = htonl(INADDR_ANY)};
-    if (!is_wildcard(address))
+    if (any_of(address).storage.ss_family != AF_INET6 || !duress__address_is_wildcard(address))
         return false;
     four_set(address, any, duress__address_port(address));
     return true;
@@ -245,8 +247,8 @@ bool duress__address_is_same(const char *stored, const char *text, const struct 
     struct address other;
     if (strcmp(stored, text) == 0 || strcmp(stored, duress__address_format(address, numeric)) == 0)
         return true;
-    if (!is_wildcard(address) || !duress__address_split(stored, &parts, reason) || parts.port == 0)
+    if (!duress__address_is_wildcard(address) || !duress__address_split(stored, &parts, reason) || parts.port == 0)
         return false;
-    return duress__address_numeric(&parts, &other) && is_wildcard(&other) &&
+    return duress__address_numeric(&parts, &other) && duress__address_is_wildcard(&other) &&
            parts.port == duress__address_port(address);
 }

@@ -41,6 +41,8 @@ void duress__address_found(const struct address_parts *parts, const struct socka
 /* As an IPv4 wildcard, for a machine without IPv6. False where |address| is none. */
 bool duress__address_to_ipv4(struct address *address);
 
+bool duress__address_is_wildcard(const struct address *address);
+
 uint16_t duress__address_port(const struct address *address);
 void duress__address_port_set(struct address *address, uint16_t port);
 

@@ -181,20 +181,15 @@ static bool drained(void *context)
     return daemon->task_count == 0 && duress__server_request_count(daemon->server) == 0;
 }
 
-static void relay_stopped(void *context, int error)
+/* The workers go first, with all that is on them. */
+static void proxies_end(struct daemon *daemon)
 {
-    (void)context;
-    (void)error;
-}
-
-static void proxies_stop(struct daemon *daemon)
-{
+    duress_workers_free(daemon->workers);
     for (size_t i = 0; i < daemon->registry.count; i++) {
-        struct proxy_entry *proxy = daemon->registry.proxies[i];
-        if (proxy->relay != NULL)
-            duress__relay_stop(proxy->relay, relay_stopped, NULL);
-        proxy->relay = NULL;
+        duress__relay_forget(daemon->registry.proxies[i]->relay);
+        daemon->registry.proxies[i]->relay = NULL;
     }
+    duress__registry_deinit(&daemon->registry);
 }
 
 static int daemon_serve(struct daemon *daemon)
@@ -247,6 +242,21 @@ static void seed_log(struct daemon *daemon)
     duress__log_end(&daemon->log, LOG_CALLER, "Random seed");
 }
 
+static bool daemon_ready(struct daemon *daemon, uv_signal_t signals[2])
+{
+    struct duress_failure why = {.detail = ""};
+    struct duress_workers_options workers = {.allocator = daemon->allocator,
+                                             .worker_count = daemon->options->worker_count};
+    if (duress__loop_new(daemon->allocator, NULL, &daemon->loop) != DURESS_OK || !signals_watch(daemon, signals)) {
+        start_failed(daemon, "", "", "no memory, or no descriptor left");
+        return false;
+    }
+    if (duress_workers_new(daemon->loop, &workers, &daemon->workers, &why) == DURESS_OK)
+        return true;
+    start_failed(daemon, "", "", why.detail);
+    return false;
+}
+
 int duress_daemon_run(const struct duress_daemon_options *options)
 {
     static struct daemon daemon; /* what is under way at a hard end may still look at it */
@@ -258,19 +268,16 @@ int duress_daemon_run(const struct duress_daemon_options *options)
     daemon.turn_later.fn = duress__turn_next;
     daemon.turn_later.context = &daemon;
     duress_prng_init(&daemon.ids, seed_draw(), 0);
-    if (duress__loop_new(daemon.allocator, NULL, &daemon.loop) != DURESS_OK || !signals_watch(&daemon, signals)) {
-        start_failed(&daemon, "", "", "no memory, or no descriptor left");
+    if (!daemon_ready(&daemon, signals))
         return 1;
-    }
     if (options->log_level_unknown != NULL)
         duress__log_error(&daemon.log, DURESS_DAEMON_LOG_ERROR, options->log_level_unknown, "unknown LOG_LEVEL");
     seed_log(&daemon);
     int status = daemon_serve(&daemon);
     duress__server_free(daemon.server);
     if (daemon.task_count > 0)
-        return status; /* names that are still being looked up: the process ends with them */
-    proxies_stop(&daemon);
-    duress__registry_deinit(&daemon.registry);
+        return status; /* what did not end in time ends with the process */
+    proxies_end(&daemon);
     duress__log_deinit(&daemon.log);
     duress__loop_free(daemon.loop);
     return status;

@@ -16,6 +16,7 @@
 struct daemon {
     const struct duress_allocator *allocator;
     struct duress_loop *loop;
+    struct duress_workers *workers;
     const struct duress_daemon_options *options; /* borrowed */
     struct log log;
     struct registry registry;

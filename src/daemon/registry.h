@@ -24,10 +24,12 @@ struct toxic_entry {
     struct duress_toxic toxic; /* what links are told */
 };
 
-/* Bytes of one direction. */
+/* Figures of a proxy's connections. */
 struct traffic {
-    uint64_t received_bytes; /* read from the direction's source */
-    uint64_t sent_bytes;     /* written to its sink */
+    uint64_t accepted;
+    uint64_t failed_dials;
+    uint64_t received_bytes[DURESS_DIRECTION_COUNT]; /* read from the direction's source */
+    uint64_t sent_bytes[DURESS_DIRECTION_COUNT];     /* written to its sink */
 };
 
 struct proxy_entry {
@@ -39,7 +41,7 @@ struct proxy_entry {
     struct toxic_entry **toxics; /* in order of creation, both directions */
     size_t toxic_count;
     size_t toxic_capacity;
-    struct traffic past[DURESS_DIRECTION_COUNT]; /* of relays that are gone */
+    struct traffic past; /* of relays that are gone */
 };
 
 struct registry {

@@ -1,71 +1,77 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * Over duress/proxy/proxy.h, on the daemon's own loop: each change is made before the function returns. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "relay.h"
 
 #include <string.h>
 
-#include <duress/proxy/proxy.h>
-
-/* Nobody listens there, and a dial fails at once. */
-#define NOWHERE "127.0.0.1:1"
-
 struct relay {
     const struct duress_allocator *allocator;
-    struct duress_proxy *proxy;
+    struct duress_workers_proxy *proxy;
     struct address address;
+    relay_done_fn done; /* of a stop */
+    void *context;
 };
 
-/* The upstream as an address. */
-static const char *upstream_text(const char *upstream, char text[ADDRESS_TEXT_BYTES_MAX])
+/* --- addresses --- */
+
+static void listen_address_make(const struct address *address, struct duress_listen_address *made)
 {
-    char reason[ADDRESS_REASON_BYTES_MAX];
-    struct address_parts parts;
-    struct address address;
-    if (strncmp(upstream, "unix://", 7) == 0)
-        return upstream;
-    if (!duress__address_split(upstream, &parts, reason) || parts.port == 0)
-        return NOWHERE;
-    if (strcmp(parts.host, "localhost") == 0)
-        memcpy(parts.host, "127.0.0.1", sizeof "127.0.0.1");
-    if (!duress__address_numeric(&parts, &address))
-        return NOWHERE;
-    if (duress__address_to_ipv4(&address))
-        (void)duress__address_split("127.0.0.1:0", &parts, reason);
-    return duress__address_format(&address, text);
+    _Static_assert(ADDRESS_TEXT_BYTES_MAX <= DURESS_LISTEN_TEXT_BYTES, "every address has room as text");
+    *made = (struct duress_listen_address){.address = address->storage, .address_bytes = address->length};
+    made->is_wildcard = duress__address_is_wildcard(address);
+    (void)duress__address_format(address, made->text);
 }
 
-static int relay_listen(struct relay *relay, const struct relay_options *options)
+/* A machine without IPv6 listens at 0.0.0.0 where [::] is meant. */
+static bool has_no_family(int error)
 {
-    char listen_text[ADDRESS_TEXT_BYTES_MAX];
-    char upstream[ADDRESS_TEXT_BYTES_MAX];
-    struct duress_proxy_options proxy_options = {
-        .allocator = options->allocator,
-        .listen = duress__address_format(&relay->address, listen_text),
-        .upstream = upstream_text(options->upstream, upstream),
+    return error == DURESS_E_ADDRESS_UNAVAILABLE || error == DURESS_E_UNSUPPORTED;
+}
+
+static void relay_bound(struct relay *relay)
+{
+    const struct duress_listen_address *bound = duress_workers_proxy_address(relay->proxy);
+    if (bound == NULL)
+        return;
+    relay->address.storage = bound->address;
+    relay->address.length = bound->address_bytes;
+}
+
+/* --- life --- */
+
+static int relay_listen(struct relay *relay, const struct relay_options *options, const struct duress_toxic *toxics)
+{
+    struct duress_listen_address listen;
+    struct duress_workers_proxy_options proxy_options = {
+        .listen = &listen,
+        .upstream = options->upstream,
         .seed = options->seed,
+        .toxics = toxics,
+        .toxic_count = options->toxic_count,
     };
-    int error = duress_proxy_new(options->loop, &proxy_options, &relay->proxy, NULL);
+    listen_address_make(&relay->address, &listen);
+    int error = duress_workers_proxy_new(options->workers, &proxy_options, &relay->proxy, NULL);
+    if (has_no_family(error) && duress__address_to_ipv4(&relay->address)) {
+        listen_address_make(&relay->address, &listen);
+        error = duress_workers_proxy_new(options->workers, &proxy_options, &relay->proxy, NULL);
+    }
     if (error == DURESS_OK)
-        duress__address_port_set(&relay->address, duress_proxy_port(relay->proxy));
+        relay_bound(relay);
     return error;
 }
 
 static int relay_open(struct relay *relay, const struct relay_options *options)
 {
-    int error = relay_listen(relay, options);
-    bool no_family = error == DURESS_E_ADDRESS_UNAVAILABLE || error == DURESS_E_UNSUPPORTED;
-    if (no_family && duress__address_to_ipv4(&relay->address))
-        error = relay_listen(relay, options);
-    for (size_t i = 0; i < options->toxic_count && error == DURESS_OK; i++)
-        error = duress_proxy_toxic_add(relay->proxy, &options->toxics[i]->toxic, NULL);
+    struct duress_toxic *toxics = NULL;
+    if (options->toxic_count > 0) {
+        toxics = duress_allocate_zeroed(options->allocator, options->toxic_count, sizeof *toxics);
+        if (toxics == NULL)
+            return DURESS_E_NO_MEMORY;
+    }
+    for (size_t i = 0; i < options->toxic_count; i++)
+        toxics[i] = options->toxics[i]->toxic;
+    int error = relay_listen(relay, options, toxics);
+    duress_release(options->allocator, toxics);
     return error;
-}
-
-static void relay_free(struct relay *relay)
-{
-    duress_proxy_free(relay->proxy);
-    duress_release(relay->allocator, relay);
 }
 
 void duress__relay_start(const struct relay_options *options, struct relay **relay, relay_done_fn done, void *context)
@@ -81,7 +87,7 @@ void duress__relay_start(const struct relay_options *options, struct relay **rel
     if (error == DURESS_OK)
         *relay = made;
     else
-        relay_free(made);
+        duress__relay_forget(made);
     done(context, error);
 }
 
@@ -90,51 +96,96 @@ void duress__relay_address(const struct relay *relay, struct address *address)
     *address = relay->address;
 }
 
+void duress__relay_forget(struct relay *relay)
+{
+    if (relay != NULL)
+        duress_release(relay->allocator, relay);
+}
+
+static void relay_stopped(void *context, int error)
+{
+    struct relay *relay = context;
+    relay_done_fn done = relay->done;
+    void *done_context = relay->context;
+    duress__relay_forget(relay);
+    done(done_context, error);
+}
+
 void duress__relay_stop(struct relay *relay, relay_done_fn done, void *context)
 {
-    relay_free(relay);
-    done(context, DURESS_OK);
+    relay->done = done;
+    relay->context = context;
+    duress_workers_proxy_free(relay->proxy, relay_stopped, relay);
 }
+
+/* --- changes --- */
 
 void duress__relay_down(struct relay *relay, relay_done_fn done, void *context)
 {
-    duress_proxy_down(relay->proxy);
-    done(context, DURESS_OK);
+    int error = duress_workers_proxy_disable(relay->proxy, done, context);
+    if (error != DURESS_OK)
+        done(context, error);
 }
 
 void duress__relay_up(struct relay *relay, relay_done_fn done, void *context)
 {
-    done(context, duress_proxy_up(relay->proxy));
+    int error = duress_workers_proxy_enable(relay->proxy, done, context);
+    if (error != DURESS_OK)
+        done(context, error);
+}
+
+static void relay_changed(void *context, int error)
+{
+    struct relay *relay = context;
+    if (error == DURESS_OK)
+        relay_bound(relay);
+    relay->done(relay->context, error);
+}
+
+void duress__relay_change(struct relay *relay, const struct address *listen, const char *upstream, relay_done_fn done,
+                          void *context)
+{
+    struct duress_listen_address address;
+    relay->done = done;
+    relay->context = context;
+    if (listen != NULL)
+        listen_address_make(listen, &address);
+    int error =
+        duress_workers_proxy_change(relay->proxy, listen != NULL ? &address : NULL, upstream, relay_changed, relay);
+    if (error != DURESS_OK)
+        done(context, error);
 }
 
 void duress__relay_toxic_add(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done, void *context)
 {
-    done(context, duress_proxy_toxic_add(relay->proxy, toxic, NULL));
+    int error = duress_workers_proxy_toxic_add(relay->proxy, toxic, done, context, NULL);
+    if (error != DURESS_OK)
+        done(context, error);
 }
 
 void duress__relay_toxic_update(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done,
                                 void *context)
 {
-    done(context, duress_proxy_toxic_update(relay->proxy, toxic, NULL));
+    int error = duress_workers_proxy_toxic_update(relay->proxy, toxic, done, context, NULL);
+    if (error != DURESS_OK)
+        done(context, error);
 }
 
 void duress__relay_toxic_remove(struct relay *relay, uint64_t id, relay_done_fn done, void *context)
 {
-    done(context, duress_proxy_toxic_remove(relay->proxy, id));
+    int error = duress_workers_proxy_toxic_remove(relay->proxy, id, done, context);
+    if (error != DURESS_OK)
+        done(context, error);
 }
 
-static void traffic_visit(void *context, uint64_t number, const struct duress_link_stats *stats, bool ended)
+/* --- figures --- */
+
+struct duress_workers_counts duress__relay_counts(const struct relay *relay)
 {
-    struct traffic *traffic = context;
-    (void)number;
-    (void)ended;
-    for (size_t i = 0; i < DURESS_DIRECTION_COUNT; i++) {
-        traffic[i].received_bytes += stats->direction[i].bytes_in;
-        traffic[i].sent_bytes += stats->direction[i].bytes_out;
-    }
+    return duress_workers_proxy_counts(relay->proxy);
 }
 
-void duress__relay_traffic(const struct relay *relay, struct traffic traffic[DURESS_DIRECTION_COUNT])
+int duress__relay_connections(struct relay *relay, size_t count_max, duress_workers_connections_fn fn, void *context)
 {
-    duress_proxy_visit(relay->proxy, traffic_visit, traffic);
+    return duress_workers_proxy_connections(relay->proxy, count_max, fn, context);
 }

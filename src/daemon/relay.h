@@ -6,7 +6,7 @@
 #ifndef DURESS_DAEMON_RELAY_H
 #define DURESS_DAEMON_RELAY_H
 
-#include <duress/loop/loop.h>
+#include <duress/proxy/workers.h>
 #include <duress/toxic/toxic.h>
 
 #include "address.h"
@@ -16,9 +16,9 @@ struct relay; /* opaque */
 
 struct relay_options {
     const struct duress_allocator *allocator;
-    struct duress_loop *loop;
+    struct duress_workers *workers;
     const struct address *listen;
-    const char *upstream;              /* as the client gave it */
+    const char *upstream;              /* as the client gave it; looked up for each connection */
     uint64_t seed;                     /* of all links */
     struct toxic_entry *const *toxics; /* there before the first connection; borrowed for the call */
     size_t toxic_count;
@@ -36,18 +36,30 @@ void duress__relay_address(const struct relay *relay, struct address *address);
 /* Stops listening, closes all connections, frees. Cannot fail. */
 void duress__relay_stop(struct relay *relay, relay_done_fn done, void *context);
 
-/* Down: connects are refused, connections closed, the port kept. Cannot fail. Up: errors as of start. */
+/* Frees it after its workers are gone. */
+void duress__relay_forget(struct relay *relay);
+
+/* Down: connects are refused, connections closed. Up: errors as of start. */
 void duress__relay_down(struct relay *relay, relay_done_fn done, void *context);
 void duress__relay_up(struct relay *relay, relay_done_fn done, void *context);
 
-/* Applies to all connections, open and to come; |done| comes when all links took it. NO_MEMORY, INVALID: nothing
- * changed. */
+/* Listens at |listen| (NULL: where it does) for |upstream|; connections are closed. Errors as of start: all is as it
+ * was then. */
+void duress__relay_change(struct relay *relay, const struct address *listen, const char *upstream, relay_done_fn done,
+                          void *context);
+
+/* Applies to all connections, open and to come; |toxic| is copied; |done| comes when all links took it. NO_MEMORY,
+ * INVALID: nothing changed. */
 void duress__relay_toxic_add(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done, void *context);
 void duress__relay_toxic_update(struct relay *relay, const struct duress_toxic *toxic, relay_done_fn done,
                                 void *context);
 void duress__relay_toxic_remove(struct relay *relay, uint64_t id, relay_done_fn done, void *context);
 
-/* Bytes of all its connections until now, added to |traffic|. */
-void duress__relay_traffic(const struct relay *relay, struct traffic traffic[DURESS_DIRECTION_COUNT]);
+/* Figures of all its connections until now. */
+struct duress_workers_counts duress__relay_counts(const struct relay *relay);
+
+/* Its open connections, |count_max| at most, told to |fn| later; NO_MEMORY. */
+DURESS_MUST_CHECK int duress__relay_connections(struct relay *relay, size_t count_max, duress_workers_connections_fn fn,
+                                                void *context);
 
 #endif

@@ -27,8 +27,8 @@ struct task *duress__task_new(struct daemon *daemon, char *target, const char *m
     }
     task->daemon = daemon;
     task->target = target;
-    task->names = (struct lookup_table){
-        .allocator = daemon->allocator, .loop = daemon->loop, .done = names_known, .context = task};
+    task->names =
+        (struct names){.allocator = daemon->allocator, .loop = daemon->loop, .done = names_known, .context = task};
     duress_buffer_init(&task->answer.body, 0, daemon->allocator);
     duress_buffer_init(&task->answer.location, 0, daemon->allocator);
     duress_buffer_init(&task->handled, 0, daemon->allocator);
@@ -48,12 +48,13 @@ static void task_release(struct task *task)
 {
     const struct duress_allocator *allocator = task->daemon->allocator;
     json_decref(task->body);
-    duress__lookup_clear(&task->names);
+    duress__names_clear(&task->names);
     duress_buffer_close(&task->answer.body);
     duress_buffer_close(&task->answer.location);
     duress_buffer_close(&task->handled);
     duress__toxic_entry_free(allocator, task->toxic);
     duress__proxy_entry_free(allocator, task->installation.made);
+    duress_release(allocator, task->installation.upstream);
     duress_release(allocator, task->target);
     duress_release(allocator, task);
 }
@@ -160,14 +161,14 @@ int duress__task_want_name(struct task *task, const char *text)
     struct address_parts parts;
     struct address address;
     if (!duress__address_split(text, &parts, reason) ||
-        duress__lookup_address(&task->names, &parts, &address) != LOOKUP_UNKNOWN)
+        duress__names_address(&task->names, &parts, &address) != NAMES_UNKNOWN)
         return DURESS_OK;
-    return duress__lookup_want(&task->names, parts.host);
+    return duress__names_want(&task->names, parts.host);
 }
 
 bool duress__task_lookup(struct task *task)
 {
-    if (!duress__lookup_begin(&task->names))
+    if (!duress__names_begin(&task->names))
         return false;
     turn_end(task);
     return true;
@@ -179,7 +180,7 @@ bool duress__task_address(struct task *task, const char *text, const char *prefi
     struct address_parts parts;
     if (!duress__address_split(text, &parts, reason))
         return duress__refuse(&task->refusal, 500, "%s%s", prefix, reason);
-    if (duress__lookup_address(&task->names, &parts, address) != LOOKUP_FOUND)
+    if (duress__names_address(&task->names, &parts, address) != NAMES_FOUND)
         return duress__refuse(&task->refusal, 500, "%slookup %s: no such host", prefix, parts.host);
     return true;
 }

@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-#include "lookup.h"
+#include "names.h"
 #include "refusal.h"
 #include "registry.h"
 #include "relay.h"
@@ -52,7 +52,8 @@ struct installation {
     bool enable;
     bool keeps_toxics; /* the old one's go over */
     bool old_stopped;
-    int error; /* why the new one cannot listen, while the old one is started again */
+    int error;      /* why the new one cannot listen, while the old one is started again */
+    char *upstream; /* of a change; owned */
     task_fn next;
 };
 
@@ -78,7 +79,7 @@ struct task {
     /* Turns. */
     task_fn turn; /* what is done in the turn */
     struct task *turn_next;
-    struct lookup_table names;
+    struct names names;
 
     /* Of the operation at hand. */
     struct installation installation;
@@ -150,6 +151,12 @@ void duress__task_install(struct task *task);
 
 /* Lets the relay of task->proxy, which is disabled, listen; |next| as above. A relay is made where there is none. */
 void duress__task_enable(struct task *task, const struct address *address, task_fn next);
+
+/* Gives task->proxy, which is enabled, another upstream and another address (NULL: it keeps its own). */
+void duress__task_change(struct task *task, const struct address *listen, const char *upstream, task_fn next);
+
+/* The proxy's figures until now. */
+void duress__proxy_traffic(const struct proxy_entry *proxy, struct traffic *traffic);
 
 /* Takes task->proxy, which is enabled, down. */
 void duress__task_disable(struct task *task, task_fn next);

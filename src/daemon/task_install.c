@@ -29,7 +29,7 @@ static void relay_begin(struct task *task, const struct proxy_entry *proxy, cons
     struct daemon *daemon = task->daemon;
     struct relay_options options = {
         .allocator = daemon->allocator,
-        .loop = daemon->loop,
+        .workers = daemon->workers,
         .listen = address,
         .upstream = proxy->upstream,
         .seed = duress__proxy_seed(daemon->seed, proxy->name),
@@ -59,10 +59,25 @@ static void proxy_started(struct daemon *daemon, struct proxy_entry *proxy)
     duress__log_proxy(&daemon->log, DURESS_DAEMON_LOG_INFO, proxy, "Started proxy");
 }
 
+void duress__proxy_traffic(const struct proxy_entry *proxy, struct traffic *traffic)
+{
+    struct traffic sum = proxy->past;
+    if (proxy->relay != NULL) {
+        struct duress_workers_counts counts = duress__relay_counts(proxy->relay);
+        sum.accepted += counts.accepted;
+        sum.failed_dials += counts.failed_dials;
+        for (size_t i = 0; i < DURESS_DIRECTION_COUNT; i++) {
+            sum.received_bytes[i] += counts.direction[i].bytes_in;
+            sum.sent_bytes[i] += counts.direction[i].bytes_out;
+        }
+    }
+    *traffic = sum;
+}
+
 /* The relay is about to be freed; what it has counted stays. */
 static void relay_end(struct proxy_entry *proxy)
 {
-    duress__relay_traffic(proxy->relay, proxy->past);
+    duress__proxy_traffic(proxy, &proxy->past);
     proxy->relay = NULL;
 }
 
@@ -77,8 +92,7 @@ static void install_commit(struct task *task)
     struct proxy_entry *old = installation->old;
     if (old != NULL) {
         duress__registry_remove(&daemon->registry, old);
-        for (size_t i = 0; i < DURESS_DIRECTION_COUNT; i++)
-            made->past[i] = old->past[i];
+        made->past = old->past;
         if (installation->keeps_toxics) {
             made->toxics = old->toxics;
             made->toxic_count = old->toxic_count;
@@ -181,6 +195,41 @@ void duress__task_install(struct task *task)
     duress__relay_stop(relay, duress__task_relay_done, task);
 }
 
+/* --- another address --- */
+
+static void change_done(struct task *task)
+{
+    struct proxy_entry *proxy = task->proxy;
+    struct installation *installation = &task->installation;
+    if (task->error != DURESS_OK) {
+        duress__task_refuse_listen(task, &installation->address, task->error);
+    } else {
+        duress_release(task->daemon->allocator, proxy->upstream);
+        proxy->upstream = installation->upstream;
+        installation->upstream = NULL;
+        listen_text_set(task->daemon, proxy);
+        duress__log_proxy(&task->daemon->log, DURESS_DAEMON_LOG_INFO, proxy, "Changed proxy");
+    }
+    duress__task_then(task, installation->next);
+}
+
+void duress__task_change(struct task *task, const struct address *listen, const char *upstream, task_fn next)
+{
+    struct installation *installation = &task->installation;
+    *installation = (struct installation){.next = next};
+    installation->upstream = duress__text_copy(task->daemon->allocator, upstream);
+    if (installation->upstream == NULL) {
+        duress__task_refuse_memory(task);
+        return;
+    }
+    if (listen != NULL)
+        installation->address = *listen;
+    else
+        duress__relay_address(task->proxy->relay, &installation->address);
+    task->next = change_done;
+    duress__relay_change(task->proxy->relay, listen, installation->upstream, duress__task_relay_done, task);
+}
+
 /* --- enabling and disabling --- */
 
 static void enable_done(struct task *task)
@@ -206,6 +255,10 @@ void duress__task_enable(struct task *task, const struct address *address, task_
 
 static void disable_done(struct task *task)
 {
+    if (task->error != DURESS_OK) {
+        duress__task_refuse(task, 500, duress_strerror(task->error));
+        return;
+    }
     task->proxy->enabled = false;
     duress__log_proxy(&task->daemon->log, DURESS_DAEMON_LOG_INFO, task->proxy, "Terminated proxy");
     duress__task_then(task, task->installation.next);

@@ -130,7 +130,10 @@ static void update_turn(struct task *task)
         return;
     }
     bool same = duress__address_is_same(proxy->listen, body.listen, &address);
-    if (!same || strcmp(proxy->upstream, body.upstream) != 0)
+    bool differs = !same || strcmp(proxy->upstream, body.upstream) != 0;
+    if (differs && proxy->enabled && body.enabled)
+        duress__task_change(task, same ? NULL : &address, body.upstream, updated);
+    else if (differs)
         update_replace(task, &body, &address);
     else if (proxy->enabled == body.enabled)
         updated(task);

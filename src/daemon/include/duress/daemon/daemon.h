@@ -30,7 +30,8 @@ struct duress_daemon_options {
     const char *version; /* of this program */
     const char *config;  /* a file, or "-" for standard input; NULL: none */
     bool seed_given;
-    uint64_t seed; /* where it is given; else drawn, and logged */
+    uint64_t seed;         /* where it is given; else drawn, and logged */
+    uint32_t worker_count; /* threads that move bytes; 0: one a core */
     bool proxy_metrics;
     bool runtime_metrics;
     enum duress_daemon_log_level log_level; /* and above */
