@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -265,6 +266,7 @@ int duress_daemon_run(const struct duress_daemon_options *options)
     duress__log_init(&daemon.log, STDOUT_FILENO, options->log_level, daemon.allocator);
     duress__registry_init(&daemon.registry, daemon.allocator);
     daemon.seed = options->seed_given ? options->seed : seed_draw();
+    daemon.begun_s = (int64_t)time(NULL);
     daemon.turn_later.fn = duress__turn_next;
     daemon.turn_later.context = &daemon;
     duress_prng_init(&daemon.ids, seed_draw(), 0);

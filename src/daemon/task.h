@@ -144,6 +144,7 @@ void duress__task_reset(struct task *task);
 void duress__task_toxic_create(struct task *task);
 void duress__task_toxic_update(struct task *task);
 void duress__task_toxic_delete(struct task *task);
+void duress__task_connections(struct task *task);
 
 /* Carries task->installation out; its |next| finds the refusal set, or all well. |made| is then the registry's, or
  * freed. */

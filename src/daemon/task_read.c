@@ -5,6 +5,7 @@
 
 #include "daemon_private.h"
 #include "encode.h"
+#include "metrics.h"
 
 static void version_answer(struct task *task)
 {
@@ -37,6 +38,10 @@ void duress__task_read(struct task *task)
         break;
     case OPERATION_TOXIC_SHOW:
         duress__encode_toxic(&out, duress__proxy_toxic_find(proxy, task->route.toxic));
+        break;
+    case OPERATION_METRICS:
+        task->answer.type = ANSWER_METRICS;
+        duress__metrics_write(task->daemon, &out);
         break;
     default:
         break;
