@@ -3,7 +3,8 @@
 #
 #   duress::duress   duress::duress_static     policy, wire, toxic, world, agent, middleware, compose
 #   duress::http     duress::http_static       agent_http: libcurl and libmicrohttpd; needs the first
-#   duress::chaos    duress::chaos_static      chaos and campaign, for tests of one's own; needs the first
+#   duress::chaos    duress::chaos_static      chaos and campaign, for tests of one's own, and a client of Toxiproxy's
+#                                              API: libcurl, jansson; needs the first
 #
 # The names are the same for find_package(), add_subdirectory() and FetchContent.
 include(CMakePackageConfigHelpers)
@@ -25,8 +26,8 @@ set(duress_library_rooms base policy wire toxic loop world agent middleware comp
 set(duress_library_public_rooms policy wire toxic world agent middleware compose)
 set(duress_http_rooms agent_http)
 set(duress_http_public_rooms agent_http)
-set(duress_chaos_rooms proxy chaos campaign)
-set(duress_chaos_public_rooms chaos campaign)
+set(duress_chaos_rooms proxy toxiproxy chaos campaign)
+set(duress_chaos_public_rooms toxiproxy chaos campaign)
 
 # Before 1.0 the soname moves with each minor version.
 set(duress_soversion ${PROJECT_VERSION_MAJOR})
@@ -85,11 +86,12 @@ if(TARGET duress_chaos)
     # The loop's functions are not exported by libduress.so, so libduress-chaos.so has its own copy, hidden as well.
     duress_library(duress_chaos_shared SHARED duress-chaos chaos duress_chaos_rooms duress_chaos_public_rooms)
     target_link_libraries(duress_chaos_shared
-        PUBLIC duress_shared PRIVATE duress_loop PkgConfig::LIBUV PkgConfig::JANSSON)
+        PUBLIC duress_shared PRIVATE duress_loop PkgConfig::LIBUV PkgConfig::JANSSON PkgConfig::CURL m)
     target_link_options(duress_chaos_shared PRIVATE -Wl,--exclude-libs,ALL)
     set_target_properties(duress_chaos_shared PROPERTIES INSTALL_RPATH "$ORIGIN") # finds libduress.so beside itself
     duress_library(duress_chaos_static STATIC duress-chaos chaos_static duress_chaos_rooms duress_chaos_public_rooms)
-    target_link_libraries(duress_chaos_static PUBLIC duress_static PRIVATE PkgConfig::LIBUV PkgConfig::JANSSON)
+    target_link_libraries(duress_chaos_static
+        PUBLIC duress_static PRIVATE PkgConfig::LIBUV PkgConfig::JANSSON PkgConfig::CURL m)
 endif()
 
 # Only what a user links is built in a tree that is not ours; so is src/.
@@ -120,6 +122,7 @@ if(TARGET duress_chaos)
 endif()
 if(TARGET duress_program)
     install(TARGETS duress_program)
+    install(FILES ${PROJECT_BINARY_DIR}/toxiproxy-server ${PROJECT_BINARY_DIR}/toxiproxy-cli TYPE BIN)
 endif()
 
 set(duress_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/duress)

@@ -12,6 +12,8 @@ struct command {
 };
 
 int command_proxy(int argc, char **argv);
+int command_toxiproxy(int argc, char **argv);
+int command_toxiproxy_cli(int argc, char **argv);
 int command_suite(int argc, char **argv);
 int command_agent(int argc, char **argv);
 int command_version(int argc, char **argv);

@@ -20,11 +20,19 @@ static const char *kind_word(enum go_flag_kind kind)
     return " string";
 }
 
-static void usage_print(const char *program, const struct go_flag *flags, size_t flag_count)
+void go_flags_usage(const char *program, const struct go_flag *flags, size_t flag_count)
 {
     (void)fprintf(stderr, "Usage of %s:\n", program);
     for (size_t i = 0; i < flag_count; i++)
         (void)fprintf(stderr, "  -%s%s\n    \t%s\n", flags[i].name, kind_word(flags[i].kind), flags[i].usage);
+}
+
+bool go_flag_given(const struct go_flag *flags, size_t flag_count, const void *value)
+{
+    for (size_t i = 0; i < flag_count; i++)
+        if (flags[i].value == value && flags[i].given)
+            return true;
+    return false;
 }
 
 static struct go_flag *flag_find(struct go_flag *flags, size_t flag_count, const char *name, size_t length)
@@ -81,44 +89,56 @@ static bool value_set(struct go_flag *flag, const char *text)
     return true;
 }
 
-enum go_flags_result go_flags_read(const char *program, struct go_flag *flags, size_t flag_count, int argc, char **argv,
-                                   int *rest)
+/* The flag at |argv|[*at], with its value, which may be the next word. False with the message printed. */
+static bool flag_take(struct go_flag *flags, size_t flag_count, int argc, char **argv, int *at)
+{
+    const char *word = argv[*at];
+    const char *name = word[1] == '-' ? word + 2 : word + 1;
+    size_t length = strcspn(name, "=");
+    const char *value = name[length] == '=' ? name + length + 1 : NULL;
+    struct go_flag *flag = flag_find(flags, flag_count, name, length);
+    if (length == 0 || *name == '-') {
+        (void)fprintf(stderr, "bad flag syntax: %s\n", word);
+        return false;
+    }
+    if (flag == NULL) {
+        (void)fprintf(stderr, "flag provided but not defined: -%.*s\n", (int)length, name);
+        return false;
+    }
+    if (value == NULL && flag->kind == GO_FLAG_SWITCH)
+        value = "true";
+    else if (value == NULL && *at + 1 < argc)
+        value = argv[++*at];
+    if (value == NULL)
+        (void)fprintf(stderr, "flag needs an argument: -%s\n", flag->name);
+    else if (!value_set(flag, value))
+        (void)fprintf(stderr, "invalid value \"%s\" for flag -%s: parse error\n", value, flag->name);
+    else
+        return true;
+    return false;
+}
+
+static bool is_help(const struct go_flag *flags, size_t flag_count, const char *word)
+{
+    const char *name = word[1] == '-' ? word + 2 : word + 1;
+    bool help = strcmp(name, "h") == 0 || strcmp(name, "help") == 0;
+    for (size_t i = 0; i < flag_count; i++)
+        help = help && strcmp(flags[i].name, name) != 0;
+    return help;
+}
+
+enum go_flags_result go_flags_read(struct go_flag *flags, size_t flag_count, int argc, char **argv, int *rest)
 {
     int at = 1;
-    for (; at < argc; at++) {
-        const char *word = argv[at];
-        if (word[0] != '-' || word[1] == '\0')
-            break;
-        const char *name = word[1] == '-' ? word + 2 : word + 1;
-        if (strcmp(word, "--") == 0) {
+    for (; at < argc && argv[at][0] == '-' && argv[at][1] != '\0'; at++) {
+        if (strcmp(argv[at], "--") == 0) {
             at++;
             break;
         }
-        size_t length = strcspn(name, "=");
-        const char *value = name[length] == '=' ? name + length + 1 : NULL;
-        struct go_flag *flag = flag_find(flags, flag_count, name, length);
-        if (flag == NULL && length > 0 && (strcmp(name, "h") == 0 || strcmp(name, "help") == 0)) {
-            usage_print(program, flags, flag_count);
+        if (is_help(flags, flag_count, argv[at]))
             return GO_FLAGS_HELP;
-        }
-        if (length == 0 || *name == '-') {
-            (void)fprintf(stderr, "bad flag syntax: %s\n", word);
-        } else if (flag == NULL) {
-            (void)fprintf(stderr, "flag provided but not defined: -%.*s\n", (int)length, name);
-        } else {
-            if (value == NULL && flag->kind == GO_FLAG_SWITCH)
-                value = "true";
-            else if (value == NULL && at + 1 < argc)
-                value = argv[++at];
-            if (value != NULL && value_set(flag, value))
-                continue;
-            if (value == NULL)
-                (void)fprintf(stderr, "flag needs an argument: -%s\n", flag->name);
-            else
-                (void)fprintf(stderr, "invalid value \"%s\" for flag -%s: parse error\n", value, flag->name);
-        }
-        usage_print(program, flags, flag_count);
-        return GO_FLAGS_BAD;
+        if (!flag_take(flags, flag_count, argc, argv, &at))
+            return GO_FLAGS_BAD;
     }
     *rest = at;
     return GO_FLAGS_READ;

@@ -33,12 +33,17 @@ struct go_flag_texts {
 
 enum go_flags_result {
     GO_FLAGS_READ,
-    GO_FLAGS_HELP, /* -h or -help: usage was printed, and the status is 0 */
-    GO_FLAGS_BAD,  /* message and usage were printed, and the status is 2 */
+    GO_FLAGS_HELP, /* -h or -help, and no flag of that name */
+    GO_FLAGS_BAD,  /* a message was printed to standard error */
 };
 
-/* Reads the flags in front of |argv|; *rest is the index of the first word that is none. */
-enum go_flags_result go_flags_read(const char *program, struct go_flag *flags, size_t flag_count, int argc, char **argv,
-                                   int *rest);
+/* Reads the flags behind |argv|[0]; *rest is the index of the first word that is none. */
+enum go_flags_result go_flags_read(struct go_flag *flags, size_t flag_count, int argc, char **argv, int *rest);
+
+/* Whether a flag with that |value| was given, by any of its names. */
+bool go_flag_given(const struct go_flag *flags, size_t flag_count, const void *value);
+
+/* Prints the flags as Go does, to standard error. */
+void go_flags_usage(const char *program, const struct go_flag *flags, size_t flag_count);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The program duress: finds the command and hands over. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,12 @@
 
 static const struct command commands[] = {
     {"proxy", "run the chaos proxy: what toxiproxy-server does, and more", command_proxy},
+    {"list", "list the proxies of a daemon", command_toxiproxy},
+    {"inspect", "show a proxy's toxics", command_toxiproxy},
+    {"create", "make a proxy", command_toxiproxy},
+    {"toggle", "take a proxy down, or up again", command_toxiproxy},
+    {"delete", "remove a proxy", command_toxiproxy},
+    {"toxic", "add, change or remove a toxic", command_toxiproxy},
     {"suite", "run the chaos suite: live and simulated, with a verdict", command_suite},
     {"agent", "serve an agent, or ask one", command_agent},
     {"version", "print the version", command_version},
@@ -57,8 +64,19 @@ static const struct command *command_find(const char *name)
     return NULL;
 }
 
+/* Whether the program was called by |name|: an installed link. */
+static bool is_called(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash != NULL ? slash + 1 : path, name) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc >= 1 && is_called(argv[0], "toxiproxy-server"))
+        return command_proxy(argc, argv);
+    if (argc >= 1 && is_called(argv[0], "toxiproxy-cli"))
+        return command_toxiproxy_cli(argc, argv);
     if (argc >= 2 && strncmp(argv[1], "_launch", 7) == 0)
         return chaos_main(argc, argv); /* a process of a live test; see chaos_main() */
     if (argc < 2) {

@@ -27,20 +27,16 @@ int command_proxy(int argc, char **argv)
     };
     const size_t flag_count = sizeof flags / sizeof flags[0];
     int rest = 0;
-    switch (go_flags_read(argv[0], flags, flag_count, argc, argv, &rest)) {
-    case GO_FLAGS_HELP:
-        return 0;
-    case GO_FLAGS_BAD:
-        return 2;
-    case GO_FLAGS_READ:
-        break;
+    enum go_flags_result read = go_flags_read(flags, flag_count, argc, argv, &rest);
+    if (read != GO_FLAGS_READ) {
+        go_flags_usage(argv[0], flags, flag_count);
+        return read == GO_FLAGS_HELP ? 0 : 2;
     }
     if (show_version) {
         (void)printf("toxiproxy-server version %s\n", DURESS_DAEMON_TOXIPROXY_VERSION);
         return 0;
     }
-    for (size_t i = 0; i < flag_count; i++)
-        options.seed_given = options.seed_given || (flags[i].value == &seed && flags[i].given);
+    options.seed_given = go_flag_given(flags, flag_count, &seed);
     options.seed = (uint64_t)seed;
     const char *level = getenv("LOG_LEVEL");
     if (level != NULL && *level != '\0' && !duress_daemon_log_level(level, &options.log_level))

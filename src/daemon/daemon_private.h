@@ -23,7 +23,7 @@ struct daemon {
     struct gate gate;
     struct server *server;
     uint64_t seed;
-    int64_t begun_s; /* since 1970 */
+    int64_t begun_s;         /* since 1970 */
     struct duress_prng ids;  /* of requests */
     struct task *turn_first; /* its turn it is */
     struct task *turn_last;

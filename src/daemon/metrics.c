@@ -131,8 +131,7 @@ static void proxies_write(const struct daemon *daemon, struct json_out *out)
         return;
     figures_write(out, registry, "duress_proxy_connections_open", "gauge", "Connections that have a socket open.",
                   FIGURE_OPEN);
-    figures_write(out, registry, "duress_proxy_connections_total", "counter", "Connections accepted.",
-                  FIGURE_ACCEPTED);
+    figures_write(out, registry, "duress_proxy_connections_total", "counter", "Connections accepted.", FIGURE_ACCEPTED);
     figures_write(out, registry, "duress_proxy_failed_dials_total", "counter",
                   "Connections whose upstream could not be reached.", FIGURE_FAILED_DIALS);
     bytes_write(out, registry, "toxiproxy_proxy_received_bytes_total", true);
@@ -181,7 +180,8 @@ static void process_write(const struct daemon *daemon, struct json_out *out)
     (void)getrusage(RUSAGE_SELF, &usage);
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     memory_read(&virtual_bytes, &resident_bytes);
-    /* Toxiproxy's own scripts look for these two; here the one counts threads, and the other says that there is none. */
+    /* Toxiproxy's own scripts look for these two; here the one counts threads, and the other says that there is none.
+     */
     single_write(out, "go_goroutines", "gauge", "Threads of this program, which is not written in Go.",
                  1 + (double)duress_workers_count(daemon->workers));
     family_begin(out, "go_info", "gauge", "This program is not written in Go.");
@@ -191,16 +191,15 @@ static void process_write(const struct daemon *daemon, struct json_out *out)
     single_write(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.", (double)limit.rlim_cur);
     single_write(out, "process_open_fds", "gauge", "Number of open file descriptors.", descriptors_open());
     single_write(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", resident_bytes);
-    single_write(out, "process_start_time_seconds", "gauge",
-                 "Start time of the process since unix epoch in seconds.", (double)daemon->begun_s);
+    single_write(out, "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.",
+                 (double)daemon->begun_s);
     single_write(out, "process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", virtual_bytes);
 }
 
 static void handler_write(struct json_out *out)
 {
     static const char name[] = "promhttp_metric_handler_errors_total";
-    family_begin(out, name, "counter",
-                 "Total number of internal errors encountered by the promhttp metric handler.");
+    family_begin(out, name, "counter", "Total number of internal errors encountered by the promhttp metric handler.");
     duress__json_raw(out, "promhttp_metric_handler_errors_total{cause=\"encoding\"} 0\n");
     duress__json_raw(out, "promhttp_metric_handler_errors_total{cause=\"gathering\"} 0\n");
 }
