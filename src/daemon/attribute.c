@@ -4,33 +4,23 @@
 #include <math.h>
 #include <strings.h>
 
-#include <duress/time.h>
-
 #include "body.h"
 
-#define KILOBYTE 1000 /* Toxiproxy's */
-
-static const char *const names[DURESS_TOXIC_TYPE_COUNT][ATTRIBUTES_MAX] = {
-    [DURESS_TOXIC_LATENCY] = {"latency", "jitter"}, [DURESS_TOXIC_BANDWIDTH] = {"rate"},
-    [DURESS_TOXIC_SLOW_CLOSE] = {"delay"},          [DURESS_TOXIC_TIMEOUT] = {"timeout"},
-    [DURESS_TOXIC_RESET_PEER] = {"timeout"},        [DURESS_TOXIC_SLICER] = {"average_size", "size_variation", "delay"},
-    [DURESS_TOXIC_LIMIT_DATA] = {"bytes"},
-};
-
-bool duress__attribute_type(const char *name, enum duress_toxic_type *type)
+void duress__attributes_init(enum duress_toxic_type type, struct attributes *attributes)
 {
-    return duress_toxic_type_from_name(name, type) && *type != DURESS_TOXIC_CORRUPT && *type != DURESS_TOXIC_CUT;
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_type_attributes(type, &count);
+    *attributes = (struct attributes){.values = {0}};
+    DURESS_ASSERT(count <= ATTRIBUTES_MAX);
+    for (size_t i = 0; i < count; i++)
+        attributes->values[i] = table[i].value_default;
+    table = duress_toxic_common_attributes(&count);
+    DURESS_ASSERT(count <= COMMON_ATTRIBUTES_MAX);
+    for (size_t i = 0; i < count; i++)
+        attributes->common[i] = table[i].value_default;
 }
 
 /* --- reading --- */
-
-static size_t attribute_index(enum duress_toxic_type type, const char *key)
-{
-    size_t index = 0;
-    while (index < ATTRIBUTES_MAX && (names[type][index] == NULL || strcasecmp(names[type][index], key) != 0))
-        index++;
-    return index;
-}
 
 /* A whole number of 64 bits, however it is written. */
 static bool integer_read(const json_t *value, int64_t *integer)
@@ -46,10 +36,34 @@ static bool integer_read(const json_t *value, int64_t *integer)
     return true;
 }
 
-bool duress__attributes_merge(enum duress_toxic_type type, const json_t *given, struct attributes *attributes,
-                              struct refusal *refusal)
+/* A share from 0 to 1, in parts per million. */
+static bool fraction_read(const json_t *value, int64_t *integer)
 {
-    struct attributes merged = *attributes;
+    double share = json_number_value(value);
+    if (!json_is_number(value) || share < 0 || share > 1)
+        return false;
+    *integer = (int64_t)(share * DURESS_PPM + 0.5);
+    return true;
+}
+
+static bool value_read(const struct duress_toxic_attribute *attribute, const json_t *value, bool is_fraction,
+                       int64_t *number, struct refusal *refusal)
+{
+    if (is_fraction && !fraction_read(value, number))
+        return duress__body_kind_refuse(refusal, value, attribute->fraction_name, "number from 0 to 1");
+    if (!is_fraction && !integer_read(value, number))
+        return duress__body_kind_refuse(refusal, value, attribute->name, "int64");
+    if (!attribute->is_clamped && (*number < attribute->value_min || *number > attribute->value_max))
+        return duress__refuse(refusal, 400, "bad request body: %s: %lld given, %lld to %lld allowed", attribute->name,
+                              (long long)*number, (long long)attribute->value_min, (long long)attribute->value_max);
+    return true;
+}
+
+static bool own_merge(enum duress_toxic_type type, const json_t *given, struct attributes *merged,
+                      struct refusal *refusal)
+{
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_type_attributes(type, &count);
     const char *key = NULL;
     json_t *value = NULL;
     if (given == NULL || json_is_null(given) || (json_is_array(given) && json_array_size(given) == 0))
@@ -58,66 +72,92 @@ bool duress__attributes_merge(enum duress_toxic_type type, const json_t *given, 
         return duress__body_kind_refuse(refusal, given, "attributes", "object");
     json_object_foreach((json_t *)given, key, value)
     {
-        size_t index = attribute_index(type, key);
-        if (index == ATTRIBUTES_MAX || json_is_null(value))
+        bool is_fraction = false;
+        const struct duress_toxic_attribute *attribute = duress_toxic_attribute_find(type, key, &is_fraction);
+        if (attribute == NULL || json_is_null(value))
             continue;
-        if (!integer_read(value, &merged.values[index]))
-            return duress__body_kind_refuse(refusal, value, names[type][index], "int64");
+        if (!value_read(attribute, value, is_fraction, &merged->values[attribute - table], refusal))
+            return false;
     }
+    return true;
+}
+
+static bool common_merge(const json_t *toxic, struct attributes *merged, struct refusal *refusal)
+{
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_common_attributes(&count);
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)toxic, key, value)
+    {
+        for (size_t i = 0; i < count; i++) {
+            if (strcasecmp(table[i].name, key) != 0 || json_is_null(value))
+                continue;
+            if (!value_read(&table[i], value, false, &merged->common[i], refusal))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool duress__attributes_merge(enum duress_toxic_type type, const json_t *given, const json_t *toxic,
+                              struct attributes *attributes, struct refusal *refusal)
+{
+    struct attributes merged = *attributes;
+    if (!own_merge(type, given, &merged, refusal) || !common_merge(toxic, &merged, refusal))
+        return false;
     *attributes = merged;
     return true;
 }
 
 /* --- meaning --- */
 
-static uint64_t scaled(int64_t value, uint64_t unit)
+bool duress__attributes_apply(const struct attributes *attributes, struct duress_toxic *toxic, struct refusal *refusal)
 {
-    return value <= 0 ? 0 : duress_time_multiply((uint64_t)value, unit);
-}
-
-void duress__attributes_apply(const struct attributes *attributes, struct duress_toxic *toxic)
-{
-    const int64_t *values = attributes->values;
-    switch (toxic->type) {
-    case DURESS_TOXIC_LATENCY:
-        toxic->as.latency.latency_ns = scaled(values[0], DURESS_MS);
-        toxic->as.latency.jitter_ns = scaled(values[1], DURESS_MS);
-        break;
-    case DURESS_TOXIC_BANDWIDTH:
-        toxic->as.bandwidth.rate_bytes_per_s = scaled(values[0], KILOBYTE);
-        break;
-    case DURESS_TOXIC_SLOW_CLOSE:
-        toxic->as.slow_close.delay_ns = scaled(values[0], DURESS_MS);
-        break;
-    case DURESS_TOXIC_TIMEOUT:
-        toxic->as.timeout.timeout_ns = scaled(values[0], DURESS_MS);
-        break;
-    case DURESS_TOXIC_RESET_PEER:
-        toxic->as.reset_peer.timeout_ns = scaled(values[0], DURESS_MS);
-        break;
-    case DURESS_TOXIC_SLICER:
-        toxic->as.slicer.average_bytes = scaled(values[0], 1);
-        toxic->as.slicer.variation_bytes = scaled(values[1], 1);
-        toxic->as.slicer.delay_ns = scaled(values[2], DURESS_US);
-        break;
-    case DURESS_TOXIC_LIMIT_DATA:
-        toxic->as.limit_data.bytes_max = scaled(values[0], 1);
-        break;
-    default:
-        break;
-    }
+    struct duress_failure why = {.detail = ""};
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_type_attributes(toxic->type, &count);
+    int error = DURESS_OK;
+    for (size_t i = 0; i < count && error == DURESS_OK; i++)
+        error = duress_toxic_attribute_set(&table[i], toxic, attributes->values[i], &why);
+    table = duress_toxic_common_attributes(&count);
+    for (size_t i = 0; i < count && error == DURESS_OK; i++)
+        error = duress_toxic_attribute_set(&table[i], toxic, attributes->common[i], &why);
+    if (error == DURESS_OK)
+        error = duress_toxic_check(toxic, &why);
+    return error == DURESS_OK || duress__refuse(refusal, 400, "bad request body: %s", why.detail);
 }
 
 /* --- writing --- */
 
+static void member_write(const struct duress_toxic_attribute *attribute, int64_t value, struct json_out *out)
+{
+    duress__json_raw(out, "\"");
+    duress__json_raw(out, attribute->name);
+    duress__json_raw(out, "\":");
+    duress__json_integer(out, value);
+}
+
 void duress__attributes_write(enum duress_toxic_type type, const struct attributes *attributes, struct json_out *out)
 {
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_type_attributes(type, &count);
     duress__json_raw(out, "{");
-    for (size_t i = 0; i < ATTRIBUTES_MAX && names[type][i] != NULL; i++) {
-        duress__json_raw(out, i > 0 ? ",\"" : "\"");
-        duress__json_raw(out, names[type][i]);
-        duress__json_raw(out, "\":");
-        duress__json_integer(out, attributes->values[i]);
+    for (size_t i = 0; i < count; i++) {
+        duress__json_raw(out, i > 0 ? "," : "");
+        member_write(&table[i], attributes->values[i], out);
     }
     duress__json_raw(out, "}");
+}
+
+void duress__attributes_write_common(const struct attributes *attributes, struct json_out *out)
+{
+    size_t count = 0;
+    const struct duress_toxic_attribute *table = duress_toxic_common_attributes(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (attributes->common[i] == table[i].value_default)
+            continue;
+        duress__json_raw(out, ",");
+        member_write(&table[i], attributes->common[i], out);
+    }
 }

@@ -13,6 +13,7 @@ void duress__encode_toxic(struct json_out *out, const struct toxic_entry *toxic)
     duress__json_member(out, "stream", toxic->stream);
     duress__json_raw(out, ",\"toxicity\":");
     duress__json_float(out, toxic->toxicity);
+    duress__attributes_write_common(&toxic->attributes, out);
     duress__json_raw(out, "}");
 }
 

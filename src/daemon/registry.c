@@ -16,18 +16,9 @@ char *duress__text_copy(const struct duress_allocator *allocator, const char *te
     return copy;
 }
 
-/* FNV-1a, spread by a mixer: for chance and ids, not for tables. */
-static uint64_t text_hash(const char *text)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++)
-        hash = (hash ^ *at) * UINT64_C(0x100000001b3);
-    return duress_prng_mix(hash, strlen(text));
-}
-
 uint64_t duress__proxy_seed(uint64_t seed, const char *name)
 {
-    return duress_prng_mix(seed, text_hash(name));
+    return duress_seed_for_name(seed, name);
 }
 
 /* Makes room for one more pointer in an array. */
@@ -167,7 +158,7 @@ struct toxic_entry *duress__toxic_entry_new(const struct duress_allocator *alloc
         duress__toxic_entry_free(allocator, toxic);
         return NULL;
     }
-    toxic->toxic.id = text_hash(name);
+    toxic->toxic.id = duress_seed_for_name(0, name);
     while (id_is_taken(proxy, toxic->toxic.id))
         toxic->toxic.id++;
     return toxic;
@@ -190,12 +181,13 @@ static uint32_t toxicity_ppm(float toxicity)
     return toxicity > 0 ? (uint32_t)((double)toxicity * DURESS_PPM + 0.5) : 0;
 }
 
-void duress__toxic_entry_set(struct toxic_entry *toxic, float toxicity, const struct attributes *attributes)
+bool duress__toxic_entry_set(struct toxic_entry *toxic, float toxicity, const struct attributes *attributes,
+                             struct refusal *refusal)
 {
     toxic->toxicity = toxicity;
     toxic->attributes = *attributes;
     toxic->toxic.toxicity_ppm = toxicity_ppm(toxicity);
-    duress__attributes_apply(attributes, &toxic->toxic);
+    return duress__attributes_apply(attributes, &toxic->toxic, refusal);
 }
 
 int duress__proxy_toxic_reserve(const struct duress_allocator *allocator, struct proxy_entry *proxy)

@@ -85,8 +85,10 @@ struct toxic_entry *duress__toxic_entry_new(const struct duress_allocator *alloc
 /* NULL is allowed. */
 void duress__toxic_entry_free(const struct duress_allocator *allocator, struct toxic_entry *toxic);
 
-/* Sets toxicity and attributes of |toxic|, and with them what links are told. */
-void duress__toxic_entry_set(struct toxic_entry *toxic, float toxicity, const struct attributes *attributes);
+/* Sets toxicity and attributes of |toxic|, and with them what links are told. False with the refusal where they do not
+ * go together. */
+bool duress__toxic_entry_set(struct toxic_entry *toxic, float toxicity, const struct attributes *attributes,
+                             struct refusal *refusal);
 
 DURESS_MUST_CHECK int duress__proxy_toxic_reserve(const struct duress_allocator *allocator, struct proxy_entry *proxy);
 /* Takes |toxic|; room was made. */

@@ -34,25 +34,31 @@ static const char *default_name(struct duress_buffer *buffer, const struct toxic
 }
 
 static struct toxic_entry *toxic_named(struct task *task, const struct proxy_entry *proxy,
-                                       const struct toxic_body *body, const struct duress_toxic *kind)
+                                       const struct toxic_body *body, const json_t *value,
+                                       const struct duress_toxic *kind)
 {
     const struct duress_allocator *allocator = task->daemon->allocator;
-    struct attributes attributes = {.values = {0}};
+    struct attributes attributes;
+    duress__attributes_init(kind->type, &attributes);
     if (duress__proxy_toxic_find(proxy, body->name) != NULL) {
         (void)duress__refuse(&task->refusal, 409, "toxic already exists");
         return NULL;
     }
-    if (!duress__attributes_merge(kind->type, body->attributes, &attributes, &task->refusal))
+    if (!duress__attributes_merge(kind->type, body->attributes, value, &attributes, &task->refusal))
         return NULL;
     struct toxic_entry *made = duress__toxic_entry_new(allocator, proxy, body->name, body->stream);
     if (made == NULL) {
         (void)duress__refuse(&task->refusal, 500, "%s", duress_strerror(DURESS_E_NO_MEMORY));
         return NULL;
     }
-    made->toxic.type = kind->type;
+    uint64_t id = made->toxic.id;
+    duress_toxic_init(&made->toxic, kind->type);
+    made->toxic.id = id;
     made->toxic.direction = kind->direction;
-    duress__toxic_entry_set(made, body->toxicity, &attributes);
-    return made;
+    if (duress__toxic_entry_set(made, body->toxicity, &attributes, &task->refusal))
+        return made;
+    duress__toxic_entry_free(allocator, made);
+    return NULL;
 }
 
 struct toxic_entry *duress__task_toxic_make(struct task *task, const struct proxy_entry *proxy, const json_t *value)
@@ -66,7 +72,7 @@ struct toxic_entry *duress__task_toxic_make(struct task *task, const struct prox
         (void)duress__refuse(&task->refusal, 400, "stream was invalid, can be either upstream or downstream");
         return NULL;
     }
-    if (!duress__attribute_type(body.type, &kind.type)) {
+    if (!duress_toxic_type_from_name(body.type, &kind.type)) {
         (void)duress__refuse(&task->refusal, 400, "invalid toxic type");
         return NULL;
     }
@@ -75,7 +81,7 @@ struct toxic_entry *duress__task_toxic_make(struct task *task, const struct prox
         body.name = default_name(&name, &body);
     struct toxic_entry *made = NULL;
     if (body.name != NULL)
-        made = toxic_named(task, proxy, &body, &kind);
+        made = toxic_named(task, proxy, &body, value, &kind);
     else
         (void)duress__refuse(&task->refusal, 500, "%s", duress_strerror(DURESS_E_NO_MEMORY));
     duress_buffer_close(&name);
@@ -180,7 +186,7 @@ static void toxic_updated(struct task *task)
     struct toxic_entry *toxic = duress__proxy_toxic_find(task->proxy, task->route.toxic);
     if (data_path_failed(task))
         return;
-    duress__toxic_entry_set(toxic, task->toxicity, &task->attributes);
+    (void)duress__toxic_entry_set(toxic, task->toxicity, &task->attributes, &task->refusal); /* was checked */
     toxic_answer(task, toxic);
 }
 
@@ -194,13 +200,17 @@ static void update_turn(struct task *task)
     struct toxic_body body = {.toxicity = toxic->toxicity};
     task->attributes = toxic->attributes;
     if (!duress__body_toxic(task->body, &body, &task->refusal) ||
-        !duress__attributes_merge(toxic->toxic.type, body.attributes, &task->attributes, &task->refusal)) {
+        !duress__attributes_merge(toxic->toxic.type, body.attributes, task->body, &task->attributes,
+                                  &task->refusal)) {
         duress__task_end(task);
         return;
     }
     task->toxicity = body.toxicity;
     struct toxic_entry changed = *toxic;
-    duress__toxic_entry_set(&changed, body.toxicity, &task->attributes);
+    if (!duress__toxic_entry_set(&changed, body.toxicity, &task->attributes, &task->refusal)) {
+        duress__task_end(task);
+        return;
+    }
     if (relay_is_there(task, toxic_updated))
         duress__relay_toxic_update(task->proxy->relay, &changed.toxic, duress__task_relay_done, task);
 }
