@@ -26,8 +26,8 @@ struct attributes {
 void duress__attributes_init(enum duress_toxic_type type, struct attributes *attributes);
 
 /* Overlays |given| (an object, NULL or null: none; an empty array counts as an empty object) on the type's own, and
- * what |toxic| (the whole object) says of the common ones. Keys match in any case; unknown ones are ignored. False, with
- * the refusal, where a value is no integer or out of range; |attributes| is then as it was. */
+ * what |toxic| (the whole object) says of the common ones. Keys match in any case; unknown ones are ignored. False,
+ * with the refusal, where a value is no integer or out of range; |attributes| is then as it was. */
 bool duress__attributes_merge(enum duress_toxic_type type, const json_t *given, const json_t *toxic,
                               struct attributes *attributes, struct refusal *refusal);
 

@@ -17,7 +17,7 @@ static bool fail(char *why, const char *path, const char *text)
     return false;
 }
 
-static bool file_read(int fd, const char *path, struct duress_buffer *content, char *why)
+static bool descriptor_read(int fd, const char *path, struct duress_buffer *content, char *why)
 {
     for (;;) {
         uint8_t *room = NULL;
@@ -66,15 +66,20 @@ static bool content_convert(const char *path, struct duress_buffer *content, cha
     return converted || fail(why, path, reason);
 }
 
-bool duress__config_read(const char *path, struct duress_buffer *content, char why[CONFIG_WHY_BYTES_MAX])
+bool duress__file_read(const char *path, struct duress_buffer *content, char why[CONFIG_WHY_BYTES_MAX])
 {
-    bool standard_input = strcmp(path, "-") == 0;
-    int fd = standard_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail(why, path, strerror(errno));
-    bool read_whole = file_read(fd, path, content, why);
-    if (!standard_input)
-        (void)close(fd);
+    bool read_whole = descriptor_read(fd, path, content, why);
+    (void)close(fd);
+    return read_whole;
+}
+
+bool duress__config_read(const char *path, struct duress_buffer *content, char why[CONFIG_WHY_BYTES_MAX])
+{
+    bool read_whole = strcmp(path, "-") == 0 ? descriptor_read(STDIN_FILENO, path, content, why)
+                                             : duress__file_read(path, content, why);
     if (!read_whole || !is_yaml(path, duress_buffer_slice(content)))
         return read_whole;
     return content_convert(path, content, why);

@@ -15,6 +15,9 @@
  * standard input that does not begin as JSON does. False with the reason. */
 bool duress__config_read(const char *path, struct duress_buffer *content, char why[CONFIG_WHY_BYTES_MAX]);
 
+/* Reads all of a file. False with the reason. */
+bool duress__file_read(const char *path, struct duress_buffer *content, char why[CONFIG_WHY_BYTES_MAX]);
+
 /* Turns YAML into JSON of the same meaning. False with the reason: what it is, and in which line. */
 bool duress__config_yaml(struct duress_slice yaml, struct duress_buffer *json, char why[CONFIG_WHY_BYTES_MAX]);
 

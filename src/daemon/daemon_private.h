@@ -11,6 +11,7 @@
 #include "gate.h"
 #include "log.h"
 #include "registry.h"
+#include "state.h"
 #include "task.h"
 
 struct daemon {
@@ -21,7 +22,7 @@ struct daemon {
     struct log log;
     struct registry registry;
     struct gate gate;
-    struct server *server;
+    struct server *servers[2]; /* TCP, and a socket file; NULL where it is not asked for */
     uint64_t seed;
     int64_t begun_s;         /* since 1970 */
     struct duress_prng ids;  /* of requests */
@@ -30,9 +31,17 @@ struct daemon {
     struct duress_later turn_later;
     size_t task_count; /* that have begun and not ended */
     unsigned signal_count;
+    struct state state;
+    struct duress_timer expiry; /* of the toxic that ends first */
 };
 
 /* Lets the task run whose turn it is; |context| is the daemon. */
 void duress__turn_next(void *context);
+
+/* Arms the timer for the toxic that ends first. */
+void duress__expiry_update(struct daemon *daemon);
+
+/* Has the toxics removed whose time is over; |context| is the daemon. */
+void duress__expiry_due(void *context);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <duress/prng.h>
+#include <duress/time.h>
 
 #define CAPACITY_MIN 8
 
@@ -152,6 +153,7 @@ struct toxic_entry *duress__toxic_entry_new(const struct duress_allocator *alloc
     struct toxic_entry *toxic = duress_allocate_zeroed(allocator, 1, sizeof *toxic);
     if (toxic == NULL)
         return NULL;
+    toxic->expires_ns = DURESS_TIME_NEVER;
     toxic->name = duress__text_copy(allocator, name);
     toxic->stream = duress__text_copy(allocator, stream);
     if (toxic->name == NULL || toxic->stream == NULL) {

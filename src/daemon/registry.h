@@ -22,6 +22,8 @@ struct toxic_entry {
     float toxicity;
     struct attributes attributes;
     struct duress_toxic toxic; /* what links are told */
+    uint64_t expires_ns;       /* when it ends by itself; NEVER */
+    bool is_expiring;          /* its removal is under way */
 };
 
 /* Figures of a proxy's connections. */

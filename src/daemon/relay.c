@@ -45,6 +45,7 @@ static int relay_listen(struct relay *relay, const struct relay_options *options
         .listen = &listen,
         .upstream = options->upstream,
         .seed = options->seed,
+        .buffer_bytes_max = options->buffer_bytes_max,
         .toxics = toxics,
         .toxic_count = options->toxic_count,
     };

@@ -20,6 +20,7 @@ struct relay_options {
     const struct address *listen;
     const char *upstream;              /* as the client gave it; looked up for each connection */
     uint64_t seed;                     /* of all links */
+    size_t buffer_bytes_max;           /* of each direction of a link; 0: the default */
     struct toxic_entry *const *toxics; /* there before the first connection; borrowed for the call */
     size_t toxic_count;
 };

@@ -15,7 +15,7 @@
 enum {
     MEMORY_BYTES = 1280 * 1024, /* of a connection at most: a head of a megabyte, and the answer's */
     MEMORY_INCREMENT_BYTES = 16 * 1024,
-    BODY_BYTES_MAX = 64 * 1024 * 1024, /* of one request */
+    BODY_BYTES_DEFAULT = 64 * 1024 * 1024, /* of one request */
     CONNECTIONS_MAX = 1000,
     IDLE_TIMEOUT_S = 60,
     REQUEST_ID_LENGTH = 20,
@@ -170,6 +170,12 @@ static enum MHD_Result request_answer(struct request *request)
 
 /* --- requests --- */
 
+static size_t body_bytes_max(const struct server *server)
+{
+    size_t given = server->daemon->options->body_bytes_max;
+    return given > 0 ? given : BODY_BYTES_DEFAULT;
+}
+
 static void *request_first_line(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct server *server = context;
@@ -185,7 +191,7 @@ static void *request_first_line(void *context, const char *target, struct MHD_Co
     request->server = server;
     request->connection = connection;
     request->begun_ns = duress__loop_now_ns(server->daemon->loop);
-    duress_buffer_init(&request->body, BODY_BYTES_MAX, allocator);
+    duress_buffer_init(&request->body, body_bytes_max(server), allocator);
     request->next = server->first;
     if (server->first != NULL)
         server->first->previous = request;
@@ -277,7 +283,7 @@ static void body_take(struct request *request, const char *bytes, size_t length)
     if (request->drops || duress_buffer_append(&request->body, duress_slice_bytes(bytes, length)) == DURESS_OK)
         return;
     request->drops = true;
-    (void)duress__refuse(&request->refusal, 413, "request body larger than %d bytes", BODY_BYTES_MAX);
+    (void)duress__refuse(&request->refusal, 413, "request body larger than %zu bytes", body_bytes_max(request->server));
     duress_buffer_close(&request->body);
 }
 

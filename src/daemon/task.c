@@ -18,7 +18,7 @@ static bool has_metrics(const struct daemon *daemon)
     return daemon->options->proxy_metrics || daemon->options->runtime_metrics;
 }
 
-struct task *duress__task_new(struct daemon *daemon, char *target, const char *method)
+static struct task *task_make(struct daemon *daemon, char *target)
 {
     struct task *task = duress_allocate_zeroed(daemon->allocator, 1, sizeof *task);
     if (task == NULL) {
@@ -32,15 +32,41 @@ struct task *duress__task_new(struct daemon *daemon, char *target, const char *m
     duress_buffer_init(&task->answer.body, 0, daemon->allocator);
     duress_buffer_init(&task->answer.location, 0, daemon->allocator);
     duress_buffer_init(&task->handled, 0, daemon->allocator);
+    return task;
+}
+
+struct task *duress__task_new(struct daemon *daemon, char *target, const char *method)
+{
+    static const unsigned statuses[] = {
+        [ROUTE_FOUND] = 405, [ROUTE_UNKNOWN] = 404, [ROUTE_MOVED] = 301, [ROUTE_BAD] = 400};
+    struct task *task = task_make(daemon, target);
+    if (task == NULL)
+        return NULL;
     enum route_verdict verdict = duress__route_read(target, &task->route, &task->answer.location);
     if (task->route.name == ROUTE_METRICS && !has_metrics(daemon))
         verdict = ROUTE_UNKNOWN;
     if (verdict == ROUTE_FOUND)
         task->operation = duress__route_operation(task->route.name, method);
-    static const unsigned statuses[] = {
-        [ROUTE_FOUND] = 405, [ROUTE_UNKNOWN] = 404, [ROUTE_MOVED] = 301, [ROUTE_BAD] = 400};
     task->answer.status = task->operation == OPERATION_NONE ? statuses[verdict] : 0;
     task->answer.routed = task->operation != OPERATION_NONE;
+    return task;
+}
+
+struct task *duress__task_new_for(struct daemon *daemon, enum operation operation, const char *proxy, const char *toxic)
+{
+    size_t proxy_bytes = strlen(proxy) + 1;
+    size_t toxic_bytes = toxic != NULL ? strlen(toxic) + 1 : 0;
+    char *target = duress_allocate(daemon->allocator, proxy_bytes + toxic_bytes);
+    struct task *task = target != NULL ? task_make(daemon, target) : NULL;
+    if (task == NULL)
+        return NULL;
+    memcpy(target, proxy, proxy_bytes);
+    task->route.proxy = target;
+    if (toxic != NULL) {
+        memcpy(target + proxy_bytes, toxic, toxic_bytes);
+        task->route.toxic = target + proxy_bytes;
+    }
+    task->operation = operation;
     return task;
 }
 
@@ -208,13 +234,42 @@ static void refusal_answer(struct task *task)
     duress__json_raw(&out, task->handled_count == 0 ? "}" : "]}");
 }
 
+void duress__task_finish(struct task *task)
+{
+    task->ended = true;
+    task_run(task);
+}
+
+static bool operation_changes(enum operation operation)
+{
+    switch (operation) {
+    case OPERATION_PROXY_CREATE:
+    case OPERATION_PROXY_UPDATE:
+    case OPERATION_PROXY_DELETE:
+    case OPERATION_TOXIC_CREATE:
+    case OPERATION_TOXIC_UPDATE:
+    case OPERATION_TOXIC_DELETE:
+    case OPERATION_POPULATE:
+    case OPERATION_RESET:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void duress__task_end(struct task *task)
 {
+    struct daemon *daemon = task->daemon;
+    bool had_turn = daemon->turn_first == task;
     if (task->refusal.status != 0)
         refusal_answer(task);
     turn_end(task);
-    task->ended = true;
-    task_run(task);
+    if (had_turn && operation_changes(task->operation)) {
+        duress__expiry_update(daemon);
+        if (duress__state_save(&daemon->state, task))
+            return;
+    }
+    duress__task_finish(task);
 }
 
 void duress__task_refuse(struct task *task, unsigned status, const char *text)

@@ -92,11 +92,16 @@ struct task {
     struct duress_buffer handled; /* what populate has done so far */
     struct refusal first_refusal; /* of several that did not stop the work */
     bool changed;
+    bool only_expired; /* a toxic is removed only where its time is over */
 };
 
 /* Makes a task for a request; takes |target| (allocated with the daemon's allocator), on failure too. NULL without
  * memory. */
 struct task *duress__task_new(struct daemon *daemon, char *target, const char *method);
+
+/* Makes a task of the daemon's own for the proxy and the toxic (NULL: none) of these names, which are copied. */
+struct task *duress__task_new_for(struct daemon *daemon, enum operation operation, const char *proxy,
+                                  const char *toxic);
 
 /* Begins the task with |body|, which is borrowed for the call. |done| may be called before this returns. */
 void duress__task_begin(struct task *task, struct duress_slice body, task_done_fn done, void *context);
@@ -114,6 +119,8 @@ void duress__task_relay_done(void *context, int error);
 
 /* Ends the task with what is in its answer, or with its refusal. */
 void duress__task_end(struct task *task);
+/* Tells the owner, once all that was done is safe. */
+void duress__task_finish(struct task *task);
 void duress__task_refuse(struct task *task, unsigned status, const char *text);
 void duress__task_refuse_memory(struct task *task);
 

@@ -33,6 +33,7 @@ static void relay_begin(struct task *task, const struct proxy_entry *proxy, cons
         .listen = address,
         .upstream = proxy->upstream,
         .seed = duress__proxy_seed(daemon->seed, proxy->name),
+        .buffer_bytes_max = daemon->options->buffer_bytes_max,
         .toxics = toxics->toxics,
         .toxic_count = toxics->toxic_count,
     };
@@ -179,6 +180,12 @@ static bool old_is_in_the_way(const struct installation *installation)
 void duress__task_install(struct task *task)
 {
     struct installation *installation = &task->installation;
+    size_t proxies_max = task->daemon->options->proxies_max;
+    if (installation->old == NULL && proxies_max > 0 && task->daemon->registry.count >= proxies_max) {
+        (void)duress__refuse(&task->refusal, 503, "%zu proxies are there, as many as are allowed", proxies_max);
+        duress__task_then(task, installation->next);
+        return;
+    }
     if (duress__registry_reserve(&task->daemon->registry) != DURESS_OK) {
         (void)duress__refuse(&task->refusal, 500, "%s", duress_strerror(DURESS_E_NO_MEMORY));
         duress__task_then(task, installation->next);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <duress/time.h>
+
 #include "body.h"
 #include "daemon_private.h"
 #include "encode.h"
@@ -61,6 +63,14 @@ static struct toxic_entry *toxic_named(struct task *task, const struct proxy_ent
     return NULL;
 }
 
+/* Its time begins anew with each change. */
+static void expiry_set(const struct task *task, struct toxic_entry *toxic)
+{
+    uint64_t now_ns = duress__loop_now_ns(task->daemon->loop);
+    toxic->is_expiring = false;
+    toxic->expires_ns = toxic->toxic.ttl_ns > 0 ? duress_time_add(now_ns, toxic->toxic.ttl_ns) : DURESS_TIME_NEVER;
+}
+
 struct toxic_entry *duress__task_toxic_make(struct task *task, const struct proxy_entry *proxy, const json_t *value)
 {
     struct toxic_body body = {.stream = "downstream", .toxicity = 1};
@@ -101,6 +111,7 @@ bool duress__task_toxics_make(struct task *task, struct proxy_entry *proxy, cons
         struct toxic_entry *toxic = duress__task_toxic_make(task, proxy, json_array_get(array, i));
         if (toxic == NULL)
             return false;
+        expiry_set(task, toxic);
         duress__proxy_toxic_add(proxy, toxic);
     }
     return true;
@@ -153,6 +164,7 @@ static void toxic_created(struct task *task)
     if (data_path_failed(task))
         return;
     task->toxic = NULL;
+    expiry_set(task, toxic);
     duress__proxy_toxic_add(task->proxy, toxic);
     toxic_answer(task, toxic);
 }
@@ -187,6 +199,7 @@ static void toxic_updated(struct task *task)
     if (data_path_failed(task))
         return;
     (void)duress__toxic_entry_set(toxic, task->toxicity, &task->attributes, &task->refusal); /* was checked */
+    expiry_set(task, toxic);
     toxic_answer(task, toxic);
 }
 
@@ -200,8 +213,7 @@ static void update_turn(struct task *task)
     struct toxic_body body = {.toxicity = toxic->toxicity};
     task->attributes = toxic->attributes;
     if (!duress__body_toxic(task->body, &body, &task->refusal) ||
-        !duress__attributes_merge(toxic->toxic.type, body.attributes, task->body, &task->attributes,
-                                  &task->refusal)) {
+        !duress__attributes_merge(toxic->toxic.type, body.attributes, task->body, &task->attributes, &task->refusal)) {
         duress__task_end(task);
         return;
     }
@@ -234,7 +246,9 @@ static void toxic_deleted(struct task *task)
 static void delete_turn(struct task *task)
 {
     struct toxic_entry *toxic = NULL;
-    if (!names_find(task, &toxic) || toxic == NULL)
+    bool found = names_find(task, &toxic) && toxic != NULL;
+    bool still = found && task->only_expired && toxic->expires_ns > duress__loop_now_ns(task->daemon->loop);
+    if (!found || still)
         duress__task_end(task);
     else if (relay_is_there(task, toxic_deleted))
         duress__relay_toxic_remove(task->proxy->relay, toxic->toxic.id, duress__task_relay_done, task);

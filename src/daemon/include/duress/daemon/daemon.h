@@ -25,10 +25,20 @@ enum duress_daemon_log_level {
 
 /* Texts are borrowed for the run. */
 struct duress_daemon_options {
-    const char *host;    /* of the API; NULL: "localhost" */
-    const char *port;    /* a number or the name of a service; NULL: "8474" */
-    const char *version; /* of this program */
-    const char *config;  /* a file, or "-" for standard input; NULL: none */
+    const char *host;         /* of the API; NULL: "localhost" */
+    const char *port;         /* a number or the name of a service; NULL: "8474" */
+    const char *version;      /* of this program */
+    const char *unix_path;    /* the API listens at this socket file as well; NULL: no */
+    const char *config;       /* a file, or "-" for standard input; NULL: none */
+    bool strict;              /* a configuration that cannot be had whole ends the start */
+    const char *state;        /* the file that proxies and toxics are kept in; NULL: none */
+    const char *token_file;   /* its first line must come with each request; NULL: none */
+    const char *const *hosts; /* names by which the API may be asked; with one, others are refused */
+    size_t host_count;
+    size_t body_bytes_max;    /* of a request; 0: 64 MiB */
+    size_t proxies_max;       /* 0: no limit */
+    uint64_t connections_max; /* of all proxies together; 0: what the descriptors allow */
+    size_t buffer_bytes_max;  /* of each direction of a connection; 0: 1 MiB */
     bool seed_given;
     uint64_t seed;         /* where it is given; else drawn, and logged */
     uint32_t worker_count; /* threads that move bytes; 0: one a core */
