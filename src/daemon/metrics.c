@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon_private.h"
+
+#define LINE_BYTES_MAX 256
 
 static const char *const direction_names[DURESS_DIRECTION_COUNT] = {"upstream", "downstream"};
 
@@ -154,14 +157,15 @@ static double descriptors_open(void)
 
 static void memory_read(double *virtual_bytes, double *resident_bytes)
 {
-    unsigned long pages[2] = {0, 0};
+    char line[LINE_BYTES_MAX] = "";
+    char *rest = NULL;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
         return;
-    if (fscanf(file, "%lu %lu", &pages[0], &pages[1]) == 2) {
+    if (fgets(line, sizeof line, file) != NULL) {
         double page_bytes = (double)sysconf(_SC_PAGESIZE);
-        *virtual_bytes = (double)pages[0] * page_bytes;
-        *resident_bytes = (double)pages[1] * page_bytes;
+        *virtual_bytes = (double)strtoull(line, &rest, 10) * page_bytes;
+        *resident_bytes = (double)strtoull(rest, NULL, 10) * page_bytes;
     }
     (void)fclose(file);
 }

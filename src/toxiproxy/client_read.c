@@ -45,8 +45,10 @@ static int lending_begin(struct duress_toxiproxy *client, struct lending *lendin
     size_t attribute_bytes = lending->attribute_count * sizeof *lending->attributes;
     size_t bytes = proxy_bytes + toxic_bytes + attribute_bytes + lending->attribute_count * NUMBER_BYTES_MAX;
     char *block = duress_allocate_zeroed(client->allocator, 1, bytes > 0 ? bytes : 1);
-    if (block == NULL)
-        return duress__toxiproxy_fail(client, why, DURESS_E_NO_MEMORY, "%s", duress_strerror(DURESS_E_NO_MEMORY));
+    if (block == NULL) {
+        (void)duress__toxiproxy_fail(client, why, DURESS_E_NO_MEMORY, "%s", duress_strerror(DURESS_E_NO_MEMORY));
+        return DURESS_E_NO_MEMORY;
+    }
     client->lent = block;
     lending->proxies = (struct duress_toxiproxy_proxy *)(void *)block;
     lending->toxics = (struct duress_toxiproxy_toxic *)(void *)(block + proxy_bytes);
