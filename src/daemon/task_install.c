@@ -146,7 +146,7 @@ static void install_started(struct task *task)
         duress__relay_stop(relay, duress__task_relay_done, task);
     } else if (task->error == DURESS_OK) {
         install_commit(task);
-    } else if (installation->old_stopped && duress__task_address(task, old->listen, "", &address)) {
+    } else if (old != NULL && installation->old_stopped && duress__task_address(task, old->listen, "", &address)) {
         task->next = install_old_back;
         relay_begin(task, old, old, &address, &old->relay);
     } else {

@@ -133,17 +133,17 @@ void duress_toxiproxy_free(struct duress_toxiproxy *client)
 
 unsigned duress_toxiproxy_status(const struct duress_toxiproxy *client)
 {
-    return client->status;
+    return client != NULL ? client->status : 0;
 }
 
 const char *duress_toxiproxy_message(const struct duress_toxiproxy *client)
 {
-    return client->message;
+    return client != NULL ? client->message : "";
 }
 
 const char *duress_toxiproxy_answer(const struct duress_toxiproxy *client)
 {
-    return client->answer != NULL ? client->answer : "";
+    return client != NULL && client->answer != NULL ? client->answer : "";
 }
 
 /* --- asking --- */

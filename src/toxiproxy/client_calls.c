@@ -86,6 +86,14 @@ static json_t *proxy_make(const struct duress_toxiproxy_proxy *proxy)
 
 /* --- requests --- */
 
+/* Something that is needed is NULL. */
+static int nothing_given(struct duress_failure *why, const char *field)
+{
+    if (why != NULL)
+        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "%s: NULL given, a pointer is needed", field);
+    return DURESS_E_INVALID;
+}
+
 /* Sends |body|, which it takes, to the path of a proxy or a toxic. */
 static int ask_named(struct duress_toxiproxy *client, const char *method, char *path, json_t *body, bool has_body,
                      struct duress_failure *why)
@@ -104,6 +112,10 @@ static int ask_named(struct duress_toxiproxy *client, const char *method, char *
 
 int duress_toxiproxy_version(struct duress_toxiproxy *client, const char **version, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (version == NULL)
+        return nothing_given(why, "version");
     int error = duress__toxiproxy_ask(client, "GET", "/version", NULL, why);
     if (error != DURESS_OK)
         return error;
@@ -116,6 +128,12 @@ int duress_toxiproxy_version(struct duress_toxiproxy *client, const char **versi
 int duress_toxiproxy_proxies(struct duress_toxiproxy *client, const struct duress_toxiproxy_proxy **proxies,
                              size_t *count, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (proxies == NULL)
+        return nothing_given(why, "proxies");
+    if (count == NULL)
+        return nothing_given(why, "count");
     int error = duress__toxiproxy_ask(client, "GET", "/proxies", NULL, why);
     return error != DURESS_OK ? error : duress__toxiproxy_lend_proxies(client, proxies, count, why);
 }
@@ -123,6 +141,10 @@ int duress_toxiproxy_proxies(struct duress_toxiproxy *client, const struct dures
 int duress_toxiproxy_proxy_get(struct duress_toxiproxy *client, const char *name,
                                const struct duress_toxiproxy_proxy **proxy, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (name == NULL)
+        return nothing_given(why, "name");
     int error = ask_named(client, "GET", duress__toxiproxy_path(client, name, "", NULL), NULL, false, why);
     return error != DURESS_OK ? error : duress__toxiproxy_lend_proxy(client, proxy, why);
 }
@@ -130,6 +152,10 @@ int duress_toxiproxy_proxy_get(struct duress_toxiproxy *client, const char *name
 int duress_toxiproxy_proxy_create(struct duress_toxiproxy *client, const struct duress_toxiproxy_proxy *proxy,
                                   const struct duress_toxiproxy_proxy **made, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (proxy == NULL)
+        return nothing_given(why, "proxy");
     json_t *body = proxy_make(proxy);
     if (body == NULL)
         return duress__toxiproxy_fail(client, why, DURESS_E_INVALID, "%s", "a text that is not UTF-8, or no memory");
@@ -150,6 +176,10 @@ int duress_toxiproxy_proxy_move(struct duress_toxiproxy *client, const char *nam
                                 const char *upstream, const struct duress_toxiproxy_proxy **changed,
                                 struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (name == NULL)
+        return nothing_given(why, "name");
     json_t *body = json_object();
     if (body != NULL && (!text_set(body, "listen", listen) || !text_set(body, "upstream", upstream))) {
         json_decref(body);
@@ -161,6 +191,10 @@ int duress_toxiproxy_proxy_move(struct duress_toxiproxy *client, const char *nam
 int duress_toxiproxy_proxy_enable(struct duress_toxiproxy *client, const char *name, bool enabled,
                                   const struct duress_toxiproxy_proxy **changed, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (name == NULL)
+        return nothing_given(why, "name");
     json_t *body = json_object();
     if (body != NULL && !member_set(body, "enabled", json_boolean(enabled))) {
         json_decref(body);
@@ -171,6 +205,10 @@ int duress_toxiproxy_proxy_enable(struct duress_toxiproxy *client, const char *n
 
 int duress_toxiproxy_proxy_delete(struct duress_toxiproxy *client, const char *name, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (name == NULL)
+        return nothing_given(why, "name");
     return ask_named(client, "DELETE", duress__toxiproxy_path(client, name, "", NULL), NULL, false, why);
 }
 
@@ -178,6 +216,12 @@ int duress_toxiproxy_toxic_add(struct duress_toxiproxy *client, const char *prox
                                const struct duress_toxiproxy_toxic *toxic, const struct duress_toxiproxy_toxic **made,
                                struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (proxy == NULL)
+        return nothing_given(why, "proxy");
+    if (toxic == NULL)
+        return nothing_given(why, "toxic");
     char *path = duress__toxiproxy_path(client, proxy, "/toxics", NULL);
     int error = ask_named(client, "POST", path, toxic_make(toxic, false), true, why);
     return error != DURESS_OK ? error : duress__toxiproxy_lend_toxic(client, made, why);
@@ -187,6 +231,14 @@ int duress_toxiproxy_toxic_update(struct duress_toxiproxy *client, const char *p
                                   const struct duress_toxiproxy_toxic *toxic,
                                   const struct duress_toxiproxy_toxic **changed, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (proxy == NULL)
+        return nothing_given(why, "proxy");
+    if (toxic == NULL)
+        return nothing_given(why, "toxic");
+    if (toxic->name == NULL)
+        return nothing_given(why, "toxic->name");
     char *path = duress__toxiproxy_path(client, proxy, "/toxics", toxic->name);
     int error = ask_named(client, "POST", path, toxic_make(toxic, true), true, why);
     return error != DURESS_OK ? error : duress__toxiproxy_lend_toxic(client, changed, why);
@@ -195,10 +247,18 @@ int duress_toxiproxy_toxic_update(struct duress_toxiproxy *client, const char *p
 int duress_toxiproxy_toxic_remove(struct duress_toxiproxy *client, const char *proxy, const char *name,
                                   struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
+    if (proxy == NULL)
+        return nothing_given(why, "proxy");
+    if (name == NULL)
+        return nothing_given(why, "name");
     return ask_named(client, "DELETE", duress__toxiproxy_path(client, proxy, "/toxics", name), NULL, false, why);
 }
 
 int duress_toxiproxy_reset(struct duress_toxiproxy *client, struct duress_failure *why)
 {
+    if (client == NULL)
+        return nothing_given(why, "client");
     return duress__toxiproxy_ask(client, "POST", "/reset", NULL, why);
 }

@@ -38,6 +38,7 @@
 #include <duress/toxic/attribute.h>
 #include <duress/toxic/bandwidth_pool.h>
 #include <duress/toxic/link.h>
+#include <duress/toxiproxy/client.h>
 #include <duress/wire/envelope.h>
 #include <duress/wire/frame.h>
 #include <duress/world/live.h>
@@ -318,6 +319,33 @@ static void campaigns(void **state)
     INVALID(duress_campaign_run(NULL, NULL));
 }
 
+static void toxiproxy(void **state)
+{
+    (void)state;
+    INVALID(duress_toxiproxy_new(NULL, NULL, NULL));
+    duress_toxiproxy_free(NULL);
+    NOTHING(duress_toxiproxy_status(NULL));
+    assert_string_equal(duress_toxiproxy_message(NULL), "");
+    assert_string_equal(duress_toxiproxy_answer(NULL), "");
+    INVALID(duress_toxiproxy_version(NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_proxies(NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_proxy_get(NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_proxy_create(NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_proxy_move(NULL, NULL, NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_proxy_enable(NULL, NULL, false, NULL, NULL));
+    INVALID(duress_toxiproxy_proxy_delete(NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_toxic_add(NULL, NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_toxic_update(NULL, NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_toxic_remove(NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_reset(NULL, NULL));
+    struct duress_toxiproxy *client = NULL;
+    assert_int_equal(duress_toxiproxy_new(NULL, &client, NULL), DURESS_OK);
+    INVALID(duress_toxiproxy_proxies(client, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_toxic_add(client, NULL, NULL, NULL, NULL));
+    INVALID(duress_toxiproxy_toxic_update(client, "proxy", &(struct duress_toxiproxy_toxic){.name = NULL}, NULL, NULL));
+    duress_toxiproxy_free(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +362,7 @@ int main(void)
         cmocka_unit_test(compositions),
         cmocka_unit_test(http),
         cmocka_unit_test(campaigns),
+        cmocka_unit_test(toxiproxy),
     };
     return cmocka_run_group_tests_name("null", tests, NULL, NULL);
 }
