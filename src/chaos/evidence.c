@@ -33,7 +33,7 @@ static uint64_t toxic_acts(const struct duress_toxic *toxic, const struct duress
     case DURESS_TOXIC_UNPLUG:
         return 0; /* What it holds shows it. */
     case DURESS_TOXIC_SLOW_OPEN:
-        return stats->dial_ns > stats->started_ns;
+        return stats->dial_ns != stats->started_ns; /* later, or not at all yet */
     case DURESS_TOXIC_SLOW_CLOSE:
         return direction->fin_in_ns != 0 &&
                (direction->fin_out_ns == 0 || direction->fin_out_ns > direction->fin_in_ns);
