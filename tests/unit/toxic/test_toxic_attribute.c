@@ -212,6 +212,41 @@ static void common_attributes_are_in_milliseconds(void **unused)
     assert_int_equal(duress_toxic_check(&toxic, NULL), DURESS_OK);
 }
 
+/* docs/toxics.md has a section for each type, with a row for each attribute and nothing else that looks like one. */
+static void page_of_toxics_tells_what_the_table_tells(void **unused)
+{
+    (void)unused;
+    static char page[1 << 18];
+    FILE *file = fopen(DURESS_TOXICS_PAGE, "r");
+    assert_non_null(file);
+    size_t length = fread(page, 1, sizeof page - 1, file);
+    page[length] = '\0';
+    assert_int_equal(fclose(file), 0);
+    for (unsigned type = 0; type < DURESS_TOXIC_TYPE_COUNT; type++) {
+        char text[256];
+        (void)snprintf(text, sizeof text, "\n### %s\n", duress_toxic_type_name((enum duress_toxic_type)type));
+        char *section = strstr(page, text);
+        assert_non_null(section);
+        char *end = strstr(section + 1, "\n### ");
+        if (end != NULL)
+            *end = '\0';
+        size_t count = 0;
+        const struct duress_toxic_attribute *attributes =
+            duress_toxic_type_attributes((enum duress_toxic_type)type, &count);
+        const char *place = section;
+        for (size_t i = 0; i < count; i++) {
+            (void)snprintf(text, sizeof text, "\n| `%s` | %s | %lld | %s |\n", attributes[i].name, attributes[i].unit,
+                           (long long)attributes[i].value_default, attributes[i].summary);
+            place = strstr(place, text);
+            if (place == NULL)
+                fail_msg("docs/toxics.md lacks, or has out of order:%s", text);
+        }
+        assert_null(strstr(place + 1, "\n| `"));
+        if (end != NULL)
+            *end = '\n';
+    }
+}
+
 static const int64_t hostile_values[] = {INT64_MIN,
                                          INT64_MIN + 1,
                                          -1000000,
@@ -293,6 +328,7 @@ int main(void)
         cmocka_unit_test(our_own_types_refuse_what_is_out_of_range),
         cmocka_unit_test(fractions_have_names_of_their_own),
         cmocka_unit_test(common_attributes_are_in_milliseconds),
+        cmocka_unit_test(page_of_toxics_tells_what_the_table_tells),
         cmocka_unit_test(hostile_numbers_on_every_attribute_are_refused_or_borne),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
