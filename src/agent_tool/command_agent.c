@@ -231,12 +231,24 @@ static bool output_reserve(struct command_run *run)
     return true;
 }
 
+/* False where |length| bytes of output are too many: then the call is over. */
+static bool output_is_allowed(struct command_run *run, size_t length)
+{
+    if (length <= run->agent->output_bytes_max)
+        return true;
+    char detail[64];
+    (void)snprintf(detail, sizeof detail, "more than %zu bytes of output", run->agent->output_bytes_max);
+    run_give_up(run, DURESS_E_TOO_LARGE, detail);
+    return false;
+}
+
 /* Hands up the lines that are whole, of which the newest bytes begin at |from|. False where the call is over. */
 static bool lines_emit(struct command_run *run, size_t from)
 {
     const uint8_t *end;
     while (run->length > from && (end = memchr(run->output + from, '\n', run->length - from)) != NULL) {
-        if (!run_emit(run, (size_t)(end - run->output) + 1))
+        size_t length = (size_t)(end - run->output) + 1;
+        if (!output_is_allowed(run, length) || !run_emit(run, length))
             return false;
         from = 0;
     }
@@ -264,12 +276,8 @@ static bool output_read(struct command_run *run)
     run->length += (size_t)count;
     if (run->call->streaming && !lines_emit(run, from))
         return false;
-    if (run->length > run->agent->output_bytes_max) {
-        char detail[64];
-        (void)snprintf(detail, sizeof detail, "more than %zu bytes of output", run->agent->output_bytes_max);
-        run_give_up(run, DURESS_E_TOO_LARGE, detail);
+    if (!output_is_allowed(run, run->length))
         return false;
-    }
     return count == READ_BYTES;
 }
 

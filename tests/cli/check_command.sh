@@ -44,6 +44,11 @@ expect 'too much output' complains 'EXECUTION_ERROR: more than 1024 bytes of out
 expect 'nothing is left of it' until_true childless "$server"
 ask 1 --stream "$url" hello
 expect 'a line that is too long' complains 'more than 1024 bytes of output'
+expect 'no byte of it is told' [ ! -s "$folder/out" ]
+stop
+program 'printf "%02000d\n" 1; exec sleep 3600' --output 1KiB
+ask 1 --stream "$url" hello
+expect 'a line that is too long, and comes at once' complains 'more than 1024 bytes of output'
 stop
 program 'for i in 1 2 3 4; do head -c 900 /dev/zero | tr "\0" $i; echo; done' --output 1KiB
 ask 0 --stream "$url" hello
@@ -53,6 +58,35 @@ program 'printf "\377\376"'
 ask 1 "$url" hello
 expect 'no UTF-8' complains 'call 1: '
 ask 1 "$url" hello
+stop
+
+# A program starts with clean signals and no descriptor but its three; nothing of it stays open in the server.
+program 'grep -E "^Sig(Blk|Ign)" /proc/self/status; ls /proc/self/fd | wc -l'
+ask 0 "$url" hello
+expect 'no signal is blocked or ignored' lines 2 '^Sig...:[[:space:]]0000000000000000$'
+expect 'three descriptors, and the one of ls' lines 1 '^4$'
+descriptors() { [ "$(ls "/proc/$server/fd" | wc -l)" -eq "$open" ]; }
+open=$(ls "/proc/$server/fd" | wc -l)
+ask 0 --repeat 20 --concurrency 1 "$url" hello
+expect 'nothing stays open' until_true descriptors
+stop
+
+# Too few descriptors for all of them fail the ones that have none, and not the server.
+limited() { # limited N COMMAND...
+    ulimit -n "$1"
+    shift
+    exec "$@"
+}
+unlimited=$duress
+duress=limited_duress
+limited_duress() { limited 64 "$unlimited" "$@"; }
+serve --listen tcp://127.0.0.1:0 --concurrency 100 command sh -c 'cat; exec sleep 0.2'
+duress=$unlimited
+ask 1 --repeat 30 --concurrency 30 "$url" hello
+expect 'some are answered' says '^hello$'
+expect 'the others are told why' complains 'EXECUTION_ERROR: the program cannot be (started|watched)'
+expect 'all programs are gone' until_true childless "$server"
+ask 0 --repeat 3 "$url" hello
 stop
 
 # Input that nobody reads, output that ends before the program, and the other way round.
@@ -66,7 +100,7 @@ program 'exec >&-; exit 4'
 ask 1 "$url" hello
 expect 'output that ends early' complains 'exit code 4; may'
 stop
-program "(read -r go <$folder/go; echo late) & echo early"
+program "echo early; (read -r go <$folder/go; echo late) &"
 mkfifo "$folder/go"
 "$duress" agent ask --quiet "$url" hello >"$folder/out" 2>"$folder/err" &
 asked=$!
