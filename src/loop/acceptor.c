@@ -186,6 +186,7 @@ static int acceptor_begin(struct duress_loop *loop, struct duress_acceptor *acce
     if (error != DURESS_OK)
         return error;
     acceptor->socket.listens = true;
+    acceptor->socket.tcp = duress__tcp_options_set(fd);
     acceptor_follow(acceptor);
     return DURESS_OK;
 }

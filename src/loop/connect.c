@@ -26,8 +26,7 @@ static int stream_socket_new(int family)
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Sets what every TCP socket gets; false where |fd| is none. */
-static bool tcp_options_set(int fd)
+bool duress__tcp_options_set(int fd)
 {
     if (!option_set(fd, IPPROTO_TCP, TCP_NODELAY, 1))
         return false;
@@ -61,7 +60,7 @@ int duress__socket_connect(struct duress_loop *loop, struct duress_socket *socke
     int fd = stream_socket_new(address->sa_family);
     if (fd < 0)
         return duress__error_from_errno(errno);
-    bool tcp = tcp_options_set(fd);
+    bool tcp = duress__tcp_options_set(fd);
     int number = connect(fd, address, address_bytes) == 0 ? 0 : errno;
     if (number == EAGAIN && address->sa_family == AF_UNIX) {
         (void)close(fd);
@@ -73,7 +72,7 @@ int duress__socket_connect(struct duress_loop *loop, struct duress_socket *socke
         (void)close(fd);
         return error;
     }
-    socket->short_read_is_last = tcp;
+    socket->tcp = socket->short_read_is_last = tcp;
     connect_began(socket, number);
     return DURESS_OK;
 }
@@ -92,6 +91,15 @@ int duress__socket_adopt(struct duress_loop *loop, struct duress_socket *socket,
         (void)close(fd);
         return error;
     }
-    socket->short_read_is_last = tcp_options_set(fd);
+    socket->tcp = socket->short_read_is_last = duress__tcp_options_set(fd);
     return DURESS_OK;
+}
+
+int duress__socket_adopt_accepted(struct duress_loop *loop, struct duress_socket *socket, int fd, bool tcp,
+                                  duress_socket_fn fn, void *context)
+{
+    int error = duress__socket_register(loop, socket, fd, stream_epoll_events, fn, context);
+    if (error == DURESS_OK)
+        socket->tcp = socket->short_read_is_last = tcp;
+    return error;
 }

@@ -74,6 +74,9 @@ bool duress__loop_is_done(struct duress_loop *loop);
 DURESS_MUST_CHECK int duress__socket_register(struct duress_loop *loop, struct duress_socket *socket, int fd,
                                               uint32_t epoll_events, duress_socket_fn fn, void *context);
 
+/* Sets what every TCP socket gets; those that are accepted have it from their listener. False where |fd| is none. */
+bool duress__tcp_options_set(int fd);
+
 /* What is to be delivered to |socket| now. */
 unsigned duress__socket_events(const struct duress_socket *socket);
 

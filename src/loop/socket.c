@@ -88,8 +88,10 @@ static int socket_unregister(struct duress_socket *socket)
         socket->all_next->all_previous = socket->all_previous;
     if (loop->current == socket)
         loop->current = NULL;
-    /* Closing would not be enough where a forked child holds the same descriptor open. */
-    (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    /* Closing would not be enough where another descriptor of the same thing is open: in a forked child, unless its
+     * parent says that there is none, or with the owner of what is watched, or where a listener is shared. */
+    if (!loop->direct || socket->watched || socket->listens)
+        (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     *socket = (struct duress_socket){.fd = -1, .error = socket->error};
     return fd;
 }
@@ -304,6 +306,7 @@ int duress__socket_write(struct duress_socket *socket, const struct duress_slice
         return error;
     if (socket->shut)
         return DURESS_E_CLOSED;
+    ssize_t put;
     struct iovec pieces[WRITE_SLICES_MAX];
     size_t piece_count = 0;
     size_t offered_bytes = 0;
@@ -316,9 +319,9 @@ int duress__socket_write(struct duress_socket *socket, const struct duress_slice
     if (piece_count == 0)
         return DURESS_E_INVALID;
     struct msghdr message = {.msg_iov = pieces, .msg_iovlen = piece_count};
-    ssize_t put;
     do
-        put = sendmsg(socket->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        put = piece_count == 1 ? send(socket->fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                               : sendmsg(socket->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (put < 0 && errno == EINTR);
     if (put < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
         return duress__socket_failed(socket, errno);

@@ -210,8 +210,9 @@ static void side_part(struct connection_side *side, bool reset, uint64_t now_ns)
         duress__socket_reset(&side->socket);
         side->state = CONNECTION_CLOSED;
     } else {
-        bool parting =
-            duress__parting_begin(&side->parting, &side->socket, reset, set->scratch, CONNECTION_SCRATCH_BYTES, now_ns);
+        /* Where its FIN was read there is nothing to throw away. */
+        size_t scratch_bytes = side->ended ? 0 : CONNECTION_SCRATCH_BYTES;
+        bool parting = duress__parting_begin(&side->parting, &side->socket, reset, set->scratch, scratch_bytes, now_ns);
         side->state = parting ? CONNECTION_PARTING : CONNECTION_CLOSED;
     }
 }
@@ -517,8 +518,9 @@ int duress__connection_open(struct connection_set *set, uint64_t number, int fd)
         return error;
     }
     struct connection_side *client = &connection->sides[DURESS_SIDE_CLIENT];
-    error = duress__socket_adopt(set->loop, &client->socket, fd, side_event, client);
+    error = duress__socket_adopt_accepted(set->loop, &client->socket, fd, true, side_event, client);
     if (error != DURESS_OK) {
+        duress__descriptor_reset(fd);
         duress__connection_free(connection);
         return error;
     }

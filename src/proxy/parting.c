@@ -32,13 +32,6 @@ static bool peer_is_here(const struct duress_socket *socket)
            duress__proxy_endpoint_host_equal(&local, &peer);
 }
 
-static bool socket_is_tcp(const struct duress_socket *socket)
-{
-    struct endpoint local = {.length = sizeof local.address};
-    return getsockname(socket->fd, (struct sockaddr *)&local.address, &local.length) == 0 &&
-           duress__proxy_endpoint_is_tcp(&local);
-}
-
 /* True once the peer's kernel has all that was written. The second look at a peer on this machine takes sent for
  * arrived; not the first, as its kernel may be working on the bytes on another core just now. */
 static bool parting_is_drained(const struct parting *parting, const struct duress_socket *socket)
@@ -74,25 +67,9 @@ static bool discard(struct duress_socket *socket, void *scratch, size_t scratch_
     return true;
 }
 
-bool duress__parting_begin(struct parting *parting, struct duress_socket *socket, bool reset, void *scratch,
-                           size_t scratch_bytes, uint64_t now_ns)
+/* One look at the send queue, which holds |queued_bytes|. */
+static bool parting_look(struct parting *parting, struct duress_socket *socket, uint64_t queued_bytes, uint64_t now_ns)
 {
-    *parting = (struct parting){.reset = reset, .progress_ns = now_ns, .queued_bytes = UINT64_MAX};
-    duress__socket_want(socket, reset ? 0 : DURESS_SOCKET_READABLE);
-    /* What was written to a Unix socket is with the peer already. */
-    if ((!reset && !discard(socket, scratch, scratch_bytes)) || !socket_is_tcp(socket)) {
-        parting_end(parting, socket);
-        return false;
-    }
-    bool drained = queue_bytes(socket, SIOCOUTQ) == 0;
-    if (!reset && !drained)
-        duress__socket_shutdown(socket);
-    return duress__parting_tick(parting, socket, now_ns);
-}
-
-bool duress__parting_tick(struct parting *parting, struct duress_socket *socket, uint64_t now_ns)
-{
-    uint64_t queued_bytes = queue_bytes(socket, SIOCOUTQ);
     if (queued_bytes < parting->queued_bytes)
         parting->progress_ns = now_ns;
     parting->queued_bytes = queued_bytes;
@@ -106,6 +83,27 @@ bool duress__parting_tick(struct parting *parting, struct duress_socket *socket,
     uint64_t wait_ns = doublings < LOOK_DOUBLINGS_MAX ? LOOK_NS_MIN << doublings : LOOK_NS_MAX;
     parting->next_ns = duress_time_add(now_ns, wait_ns);
     return true;
+}
+
+bool duress__parting_begin(struct parting *parting, struct duress_socket *socket, bool reset, void *scratch,
+                           size_t scratch_bytes, uint64_t now_ns)
+{
+    *parting = (struct parting){.reset = reset, .progress_ns = now_ns, .queued_bytes = UINT64_MAX};
+    duress__socket_want(socket, reset || scratch_bytes == 0 ? 0 : DURESS_SOCKET_READABLE);
+    bool is_dead = !reset && scratch_bytes > 0 && !discard(socket, scratch, scratch_bytes);
+    if (is_dead || !socket->tcp) { /* What was written to a Unix socket is with the peer already. */
+        parting_end(parting, socket);
+        return false;
+    }
+    uint64_t queued_bytes = queue_bytes(socket, SIOCOUTQ);
+    if (!reset && queued_bytes > 0)
+        duress__socket_shutdown(socket);
+    return parting_look(parting, socket, queued_bytes, now_ns);
+}
+
+bool duress__parting_tick(struct parting *parting, struct duress_socket *socket, uint64_t now_ns)
+{
+    return parting_look(parting, socket, queue_bytes(socket, SIOCOUTQ), now_ns);
 }
 
 bool duress__parting_event(struct parting *parting, struct duress_socket *socket, unsigned events, void *scratch,

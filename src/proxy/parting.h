@@ -29,7 +29,8 @@ struct parting {
 };
 
 /* Begins to close |socket| (open, connected), with an RST where |reset|. |scratch|: what the peer sent and nobody read
- * is read away into it, as a close over unread bytes would be an RST. True: it takes time; call duress__parting_tick()
+ * is read away into it, as a close over unread bytes would be an RST; |scratch_bytes| 0: its FIN was read, and there is
+ * nothing. True: it takes time; call duress__parting_tick()
  * at |next_ns| and duress__parting_event() for events. False: the socket is closed. */
 bool duress__parting_begin(struct parting *parting, struct duress_socket *socket, bool reset, void *scratch,
                            size_t scratch_bytes, uint64_t now_ns);

@@ -79,7 +79,8 @@ int duress__loop_run_until(struct duress_loop *loop, duress_loop_done_fn done, v
 
 /* As duress__loop_run_until(), without a deadline, and waits for the sockets themselves, not for libuv: a system call
  * less for each wait, and a connection that several loops wait for wakes one of them only. For a loop of its own
- * (INVALID otherwise) which nobody has handles on: libuv is not run meanwhile. */
+ * (INVALID otherwise) which nobody has handles on: libuv is not run meanwhile. No child may be forked that keeps its
+ * sockets open without exec(3). */
 int duress__loop_run_direct(struct duress_loop *loop, duress_loop_done_fn done, void *context);
 
 #endif

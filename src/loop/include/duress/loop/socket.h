@@ -40,7 +40,8 @@ enum {
 /* |events| is a set of the above. The socket may be closed inside. */
 typedef void (*duress_socket_fn)(void *context, unsigned events);
 
-/* In its owner's memory. Read |fd| and |error| freely (for splice and socket options too), leave the rest alone. */
+/* In its owner's memory. Read |fd|, |error| and |tcp| freely (for splice and socket options too), leave the rest alone.
+ */
 struct duress_socket {
     int fd;    /* -1 when closed */
     int error; /* DURESS_OK, or the code that the connection or the connect ended with */
@@ -51,11 +52,12 @@ struct duress_socket {
     struct duress_socket *all_previous;
     struct duress_socket *ready_next; /* those with something to say; NULL when not in the list */
     struct duress_socket *ready_previous;
-    uint8_t want;            /* of READABLE, WRITABLE */
-    uint8_t ready;           /* what is true now, and what is to be said once */
-    bool connecting;         /* the connect has not ended yet */
-    bool watched;            /* of duress__socket_watch() */
-    bool listens;            /* part of an acceptor */
+    uint8_t want;    /* of READABLE, WRITABLE */
+    uint8_t ready;   /* what is true now, and what is to be said once */
+    bool connecting; /* the connect has not ended yet */
+    bool watched;    /* of duress__socket_watch() */
+    bool listens;    /* part of an acceptor */
+    bool tcp;
     bool shut;               /* FIN was sent, or will be once connected */
     bool short_read_is_last; /* a read of less than was asked for has taken all: TCP, with neither FIN, RST nor urgent
                                 data seen */
@@ -76,6 +78,11 @@ DURESS_MUST_CHECK int duress__socket_connect(struct duress_loop *loop, struct du
  * connect if it is TCP). On failure (NO_MEMORY, NO_DESCRIPTORS, SYSTEM) too: it is closed then. */
 DURESS_MUST_CHECK int duress__socket_adopt(struct duress_loop *loop, struct duress_socket *socket, int fd,
                                            duress_socket_fn fn, void *context);
+
+/* The same for |fd| as an acceptor gave it, which needs no system call but one; |tcp|: what it listens with. The
+ * owner's on failure (NO_MEMORY). */
+DURESS_MUST_CHECK int duress__socket_adopt_accepted(struct duress_loop *loop, struct duress_socket *socket, int fd,
+                                                    bool tcp, duress_socket_fn fn, void *context);
 
 /* Watches a descriptor of any kind that belongs to somebody else, level-triggered: READABLE and WRITABLE come as the
  * kernel says, with errors as both of them. Nothing but duress__socket_want() and duress__socket_unwatch() may be
