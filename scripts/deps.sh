@@ -18,8 +18,8 @@ test=(libcmocka-dev binutils openssl python3-pytest)
 # on 127.0.0.1:3000.
 http2=(nghttp2-proxy)
 # bench/run.sh checks each figure as JSON; bench/peers measures libraries of other languages (those
-# of Go where there is a Go of 1.21 or later; Debian 12 has an older one).
-bench=(jq python3-venv)
+# of Go where there is a Go of 1.21 or later; Debian 12 has an older one); bench/proxy another proxy.
+bench=(jq python3-venv haproxy)
 # The second compiler with sanitizers and libFuzzer, readable stack traces, and the checks of .ci/run.
 dev=(clang libclang-rt-14-dev llvm clang-format clang-tidy ccache)
 # A busy machine beside the live suite.
