@@ -10,8 +10,9 @@ scratch=$(mktemp -d)
 daemon=
 trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null; rm -rf "$scratch"' EXIT
 
+: >"$scratch/log"
 # shellcheck disable=SC2086 # several flags
-LOG_LEVEL=info "$program" proxy -port=0 ${DAEMON_FLAGS:-} >"$scratch/log" 2>&1 &
+LOG_LEVEL=info "$program" proxy -port=0 ${DAEMON_FLAGS:-} >>"$scratch/log" 2>&1 &
 daemon=$!
 API_PORT=
 for ((tries = 0; tries < 2000; tries++)); do
