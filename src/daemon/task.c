@@ -213,6 +213,17 @@ bool duress__task_address(struct task *task, const char *text, const char *prefi
 
 /* --- the end --- */
 
+/* What populate did before it failed. */
+static void handled_write(const struct task *task, struct json_out *out)
+{
+    struct duress_slice handled = duress_buffer_slice(&task->handled);
+    duress__json_raw(out, ",\"proxies\":");
+    duress__json_raw(out, task->handled_count == 0 ? "null" : "[");
+    if (out->error == DURESS_OK)
+        out->error = duress_buffer_append(out->buffer, handled);
+    duress__json_raw(out, task->handled_count == 0 ? "}" : "]}");
+}
+
 /* Errors are JSON that calls itself text, with a newline behind it; those of populate are neither. */
 static void refusal_answer(struct task *task)
 {
@@ -222,16 +233,15 @@ static void refusal_answer(struct task *task)
     task->answer.status = task->refusal.status;
     task->answer.type = populate ? ANSWER_JSON : ANSWER_TEXT;
     duress__encode_refusal(&out, &task->refusal, populate);
-    if (!populate) {
+    if (!populate)
         duress__json_raw(&out, "\n");
-        return;
-    }
-    struct duress_slice handled = duress_buffer_slice(&task->handled);
-    duress__json_raw(&out, ",\"proxies\":");
-    duress__json_raw(&out, task->handled_count == 0 ? "null" : "[");
+    else
+        handled_write(task, &out);
     if (out.error == DURESS_OK)
-        out.error = duress_buffer_append(out.buffer, handled);
-    duress__json_raw(&out, task->handled_count == 0 ? "}" : "]}");
+        return;
+    /* Without memory even for this the status has to do. */
+    duress_buffer_clear(&task->answer.body);
+    task->answer.type = ANSWER_NOTHING;
 }
 
 void duress__task_finish(struct task *task)
