@@ -169,6 +169,40 @@ echo 'not JSON' >"$state"
 same 'status of a state that cannot be read' 1 $?
 same 'it is left as it was' 'not JSON' "$(cat "$state")"
 
+# --- bytes ---
+# The API is its own upstream here: it answers, and keeps a connection that asks nothing.
+start -proxy-metrics
+api=$port
+ask POST /proxies "{\"name\":\"self\",\"upstream\":\"localhost:$api\",\"listen\":\"127.0.0.1:0\"}"
+self=$(proxies | sed -n 's/^self\t127\.0\.0\.1:\([0-9]*\)\t.*/\1/p')
+port=$self
+ask GET /version
+same 'through the proxy' '{"version": "2.12.0"}' "$body"
+port=$api
+ask PATCH /proxies/self "{\"upstream\":\"127.0.0.1:$api\"}"
+exec 8<>"/dev/tcp/127.0.0.1/$self"
+for ((tries = 0; tries < 2000; tries++)); do
+    ask GET /connections
+    [[ $body == *'"dialing":false'* ]] && break
+    pause
+done
+# The numbers go on after a move.
+[[ $body == '[{"proxy":"self","number":2,"client":"127.0.0.1:'*'"toxics":[]}]' ]] || fail "connections: $body"
+exec 8>&-
+# Toxics that come with a proxy act on its first connection.
+ask POST /proxies "{\"name\":\"closed\",\"upstream\":\"localhost:$api\",\"listen\":\"127.0.0.1:0\",
+    \"toxics\":[{\"type\":\"limit_data\",\"attributes\":{\"bytes\":8}}]}"
+port=$(proxies | sed -n 's/^closed\t127\.0\.0\.1:\([0-9]*\)\t.*/\1/p')
+exec 9<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n' >&9
+same 'what the toxic lets through' 'HTTP/1.1' "$(cat <&9)"
+exec 9>&-
+port=$api
+ask GET /metrics
+sent='toxiproxy_proxy_sent_bytes_total{direction="downstream",listener="127.0.0.1:'
+[[ $body == *"$sent"*',proxy="closed",upstream="localhost:'*'"} 8'$'\n'* ]] || fail "no bytes in the metrics: $body"
+stop TERM
+
 # --- who is let in ---
 echo 'secret' >"$scratch/token"
 start -token-file "$scratch/token" -unix "$scratch/socket" -allow-host localhost

@@ -139,6 +139,7 @@ static const struct request scenario[] = {
     {"POST", "/proxies/a/toxics", "{\"type\":\"latency\",\"attributes\":{\"latency\":5}}", 200, "{\"attributes\""},
     {"PATCH", "/proxies/a/toxics/latency_downstream", "{\"toxicity\":0.5}", 200, "{\"attributes\":{\"latency\":5"},
     {"POST", "/populate", "[{\"name\":\"b\",\"listen\":\"127.0.0.1:0\",\"upstream\":\"y:1\"}]", 201, "{\"proxies\":["},
+    {"POST", "/proxies/b/toxics", "{\"type\":\"noop\"}", 200, "{\"attributes\":{}"},
     {"PATCH", "/proxies/b", "{\"upstream\":\"z:1\"}", 200, "{\"name\":\"b\""},
     {"PATCH", "/proxies/b", "{\"enabled\":false}", 200, "{\"name\":\"b\""},
     {"PATCH", "/proxies/b", "{\"listen\":\"localhost:0\",\"enabled\":true}", 200, "{\"name\":\"b\",\"listen\":\"127."},
@@ -240,6 +241,44 @@ static void changes_take_turns_in_the_order_of_their_coming(void **state)
     daemon_finish(&daemon, &heap);
 }
 
+/* What was there when a request came may be gone when its turn comes. */
+static void a_change_sees_what_the_changes_before_it_did(void **state)
+{
+    static const struct request requests[] = {
+        {"DELETE", "/proxies/a", NULL, 204, ""},
+        {"POST", "/proxies/a/toxics", "{\"type\":\"latency\"}", 404, "{\"error\":\"proxy not found\""},
+        {"PATCH", "/proxies/a", "{\"enabled\":false}", 404, "{\"error\":\"proxy not found\""},
+        {"DELETE", "/proxies/a/toxics/noop_downstream", NULL, 404, "{\"error\":\"proxy not found\""},
+        {"DELETE", "/proxies/a", NULL, 404, "{\"error\":\"proxy not found\""},
+        {"POST", "/proxies", "{\"name\":\"a\",\"listen\":\"127.0.0.1:0\",\"upstream\":\"x:1\"}", 409,
+         "{\"error\":\"proxy already exists\""},
+    };
+    enum { REQUESTS = sizeof requests / sizeof requests[0] };
+    struct daemon daemon;
+    struct heap heap;
+    struct task *tasks[REQUESTS];
+    struct asked asked[REQUESTS];
+    unsigned order = 0;
+    (void)state;
+    daemon_begin(&daemon, &heap);
+    ask(&daemon, &scenario[0]);
+    for (size_t i = 0; i < REQUESTS; i++) {
+        asked[i] = (struct asked){.order = &order};
+        tasks[i] = task_for(&daemon, &requests[i]);
+        assert_non_null(tasks[i]);
+        duress__task_begin(tasks[i], duress_slice_text(requests[i].body), asked_ended, &asked[i]);
+    }
+    for (size_t i = 0; i < REQUESTS; i++) {
+        uint64_t deadline_ns = duress__loop_now_ns(daemon.loop) + PATIENCE_NS;
+        assert_int_equal(duress__loop_run_until(daemon.loop, asked_is_ended, &asked[i], deadline_ns), DURESS_OK);
+        assert_int_equal(tasks[i]->answer.status, requests[i].status);
+        const char *text = buffer_text(&tasks[i]->answer.body);
+        assert_int_equal(strncmp(text, requests[i].answer, strlen(requests[i].answer)), 0);
+        duress__task_free(tasks[i]);
+    }
+    daemon_finish(&daemon, &heap);
+}
+
 static bool nothing_runs(void *context)
 {
     const struct daemon *daemon = context;
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_day_in_the_life),
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(changes_take_turns_in_the_order_of_their_coming),
+        cmocka_unit_test(a_change_sees_what_the_changes_before_it_did),
         cmocka_unit_test(what_was_begun_is_brought_to_its_end_though_nobody_waits),
         cmocka_unit_test(a_name_that_nobody_knows_holds_no_turn),
     };
