@@ -83,10 +83,17 @@ static const char *escape_of(const unsigned char *at, size_t length, char text[8
     return NULL;
 }
 
-void duress__json_string(struct json_out *out, const char *text)
+/* Bytes that stand for themselves, and begin no sequence: most strings are made of these alone. */
+static bool is_plain(unsigned char byte)
+{
+    static const bool odd[0x80] = {['"'] = true, ['\\'] = true, ['<'] = true, ['>'] = true, ['&'] = true};
+    return byte >= 0x20 && byte < 0x80 && !odd[byte];
+}
+
+static void string_escape(struct json_out *out, const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
-    const unsigned char *plain = at; /* begin of what was not written yet */
+    const unsigned char *begin = at; /* of what was not written yet */
     append(out, "\"", 1);
     while (*at != '\0') {
         char escaped[8];
@@ -94,14 +101,34 @@ void duress__json_string(struct json_out *out, const char *text)
         const char *instead = length == 0 ? "\\ufffd" : escape_of(at, length, escaped);
         length = length == 0 ? 1 : length;
         if (instead != NULL) {
-            append(out, plain, (size_t)(at - plain));
+            append(out, begin, (size_t)(at - begin));
             duress__json_raw(out, instead);
-            plain = at + length;
+            begin = at + length;
         }
         at += length;
     }
-    append(out, plain, (size_t)(at - plain));
+    append(out, begin, (size_t)(at - begin));
     append(out, "\"", 1);
+}
+
+void duress__json_string(struct json_out *out, const char *text)
+{
+    uint8_t *room = NULL;
+    size_t length = 0;
+    while (is_plain((unsigned char)text[length]))
+        length++;
+    if (text[length] != '\0') {
+        string_escape(out, text);
+        return;
+    }
+    if (out->error == DURESS_OK)
+        out->error = duress_buffer_reserve(out->buffer, length + 2, &room);
+    if (out->error != DURESS_OK)
+        return;
+    room[0] = '"';
+    memcpy(room + 1, text, length);
+    room[length + 1] = '"';
+    duress_buffer_commit(out->buffer, length + 2);
 }
 
 void duress__json_member(struct json_out *out, const char *key, const char *text)

@@ -16,7 +16,7 @@ enum {
     MEMORY_BYTES = 1280 * 1024, /* of a connection at most: a head of a megabyte, and the answer's */
     MEMORY_INCREMENT_BYTES = 16 * 1024,
     BODY_BYTES_DEFAULT = 64 * 1024 * 1024, /* of one request */
-    CONNECTIONS_MAX = 1000,
+    CONNECTIONS_MAX = 256,                 /* each may come to hold MEMORY_BYTES */
     IDLE_TIMEOUT_S = 60,
     REQUEST_ID_LENGTH = 20,
 };
