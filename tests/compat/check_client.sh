@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# check_client.sh python|node|go PROGRAM FOLDER: a client library of Toxiproxy's that we did not write, installed by its
-# language's ordinary tool below FOLDER, against our daemon. Ends with 77, and the reason, where it cannot be had.
+# check_client.sh python|node|go|java PROGRAM FOLDER: a client library of Toxiproxy's that we did not write, installed
+# by its language's ordinary tool below FOLDER, against our daemon. Ends with 77, and the reason, where it cannot be
+# had.
 set -u
 here=$(dirname "$(readlink -f "$0")")
 language=$1
@@ -10,6 +11,7 @@ program=$2
 folder=$3/$1
 python_package=toxiproxy-python==0.1.1
 node_package=toxiproxy-node-client@4.1.0
+java_package=eu.rekawek.toxiproxy:toxiproxy-java:2.1.7
 go_package=github.com/Shopify/toxiproxy/v2@v2.12.0
 
 skip() {
@@ -48,6 +50,18 @@ setup_go() {
     ) || skip "$go_package cannot be built: $(reason)"
 }
 
+setup_java() {
+    command -v mvn >/dev/null && command -v java >/dev/null || skip "there is no Java with Maven"
+    java --source 11 --version >"$folder.log" 2>&1 || skip "Java 11 or later is needed: $(reason)"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    local artifact
+    for artifact in "$java_package" com.google.code.gson:gson:2.8.9; do
+        quietly mvn -q -B dependency:copy -Dartifact="$artifact" -DoutputDirectory="$folder" -Dmdep.stripVersion=true ||
+            skip "$artifact cannot be had: $(reason)"
+    done
+}
+
 mkdir -p "$3"
 exec 9>"$folder.lock"
 flock -w 400 9 || skip "another run sets up $folder"
@@ -67,5 +81,6 @@ case $language in
         set -- node "$folder/client.js"
         ;;
     go) set -- "$folder/client" ;;
+    java) set -- java -cp "$folder/toxiproxy-java.jar:$folder/gson.jar" "$here/clients/Client.java" ;;
 esac
 "$here/with_daemon.sh" "$program" timeout 120 "$@"
