@@ -235,6 +235,8 @@ static void agents_and_servers(void **state)
     INVALID(duress_function_new(NULL, NULL, NULL, NULL, NULL));
     INVALID(duress_function_async_new(NULL, NULL, NULL, NULL, NULL, NULL));
     INVALID(duress_call_begin(NULL, NULL, NULL));
+    duress_call_mark_sent(NULL);
+    duress_call_mark_stage(NULL, DURESS_ORIGIN_CONNECT);
     INVALID(duress_remote_new(NULL, NULL, NULL));
     EMPTY(struct duress_remote_counts, duress_remote_counts(NULL));
     INVALID(duress_server_new(NULL, NULL, NULL));

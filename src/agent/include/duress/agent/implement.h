@@ -157,10 +157,10 @@ DURESS_API void duress_call_emit(struct duress_call *call, struct duress_message
 
 /* Some byte of the request has reached a transport (or a function has been called): from now on a failure may be
  * ambiguous. Marks the parents too. */
-DURESS_API void duress_call_mark_sent(struct duress_call *call) DURESS_NONNULL(1);
+DURESS_API void duress_call_mark_sent(struct duress_call *call);
 
 /* What the leaf is doing now, for the messages of timeouts. Sets it on the parents too. */
-DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage) DURESS_NONNULL(1);
+DURESS_API void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage);
 
 /* The same as words that follow "… passed": "while waiting for the reply". Never NULL. */
 DURESS_API const char *duress_call_stage_text(const struct duress_call *call) DURESS_NONNULL(1);
