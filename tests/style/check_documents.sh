@@ -5,8 +5,8 @@
 # somewhere.
 #
 # A C block that follows a line with a link to examples/NAME.c quotes that file: its lines are lines of the file, one
-# after the other, from its first #include on. README.md and each page of docs/middleware/ quote at least once, and
-# those pages have no other C block. What is quoted is built and run by the tests, and is shorter than 80 lines.
+# after the other, from its first #include on. README.md, docs/guide.md and each page of docs/middleware/ quote at
+# least once, and the latter two have no other C block. What is quoted is built and run by the tests, and is shorter than 80 lines.
 # docs/worlds.md names no test that is not there, and each line of what differs names tests that hold both worlds.
 set -u
 shopt -s nullglob
@@ -55,7 +55,8 @@ for document in README.md docs/*.md docs/middleware/*.md; do
     for index in "${!names[@]}"; do
         name=${names[index]}
         if [ "$name" = - ]; then
-            [[ $document != docs/middleware/* ]] || finding "$document: C block $((index + 1)) quotes no example"
+            [[ $document != docs/middleware/* && $document != docs/guide.md ]] ||
+                finding "$document: C block $((index + 1)) quotes no example"
             continue
         fi
         quoted=$((quoted + 1))
@@ -69,7 +70,7 @@ for document in README.md docs/*.md docs/middleware/*.md; do
         fi
     done
     case $document in
-        README.md | docs/middleware/*) [ "$quoted" -gt 0 ] || finding "$document: quotes no example" ;;
+        README.md | docs/guide.md | docs/middleware/*) [ "$quoted" -gt 0 ] || finding "$document: quotes no example" ;;
     esac
 done
 

@@ -84,14 +84,15 @@ include world/sim_a.c duress/loop/loop
 tree=$folder/documents
 mkdir -p "$tree/docs/middleware" "$tree/examples"
 link='[examples/a.c](../../examples/a.c):'
+page=docs/middleware/page.md
 document() { # document PATTERN LINE...: the page of those lines must have that finding; none where PATTERN is empty
     local pattern=$1
     shift
-    printf '%s\n' "$@" >"$tree/docs/middleware/page.md"
+    printf '%s\n' "$@" >"$tree/$page"
     if "$check_documents" "$tree" >"$folder/seen" 2>&1; then
         [ -n "$pattern" ] || return 0
     else
-        [ -z "$pattern" ] || ! grep -q "^docs/middleware/page.md: .*$pattern" "$folder/seen" || return 0
+        [ -z "$pattern" ] || ! grep -q "^$page: .*$pattern" "$folder/seen" || return 0
     fi
     echo "documents: not as it should be: ${pattern:-clean}: $(cat "$folder/seen")"
     failures=$((failures + 1))
@@ -107,6 +108,14 @@ document 'quotes no example' 'no code'
 document 'C block 2 quotes no example' "$link" '```c' 'int a;' '```' 'And more:' '```c' 'int b;' '```'
 document 'not built' '[examples/b.c](../../examples/b.c):' '```c' 'int a;' '```'
 document 'links to gone.md' "$link" '```c' 'int a;' '```' '[gone](gone.md)'
+document '' "$link" '```c' 'int a;' '```'
+page=docs/guide.md
+document '' '[examples/a.c](../examples/a.c):' '```c' 'int a;' '```'
+document 'quotes no example' 'no code'
+document 'C block 1 quotes no example' 'Like this:' '```c' 'int a;' '```'
+document 'is not what stands' '[examples/a.c](../examples/a.c):' '```c' 'int c;' '```'
+document '' '[examples/a.c](../examples/a.c):' '```c' 'int a;' '```'
+page=docs/middleware/page.md
 yes 'int z;' | head -80 >>"$tree/examples/a.c"
 document '80 lines or more' "$link" '```c' 'int a;' '```'
 [ "$failures" -eq 0 ]
