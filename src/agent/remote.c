@@ -69,15 +69,12 @@ static void remote_pump(void *context)
 {
     struct remote *remote = context;
     duress_agent_ref(&remote->base);
-    while (!list_is_empty(&remote->waiting)) {
+    while (!wait_queue_is_empty(&remote->waiting)) {
         int error;
         struct remote_connection *connection = remote_choose(remote, &error);
         if (connection == NULL && error == DURESS_OK)
             break;
-        struct remote_call *call = LIST_OWNER(remote->waiting.next, struct remote_call, link);
-        list_remove(&call->link);
-        call->waiting = false;
-        remote->waiting_count--;
+        struct remote_call *call = LIST_OWNER(wait_queue_take(&remote->waiting), struct remote_call, place);
         if (connection != NULL)
             remote_place(connection, call);
         else
@@ -101,21 +98,18 @@ static void remote_process(struct duress_agent *agent, struct duress_call *call)
         return;
     }
     *state = (struct remote_call){.call = call, .slot = REMOTE_SLOT_NONE};
-    list_init(&state->link);
+    wait_place_init(&state->place);
     call->state = state;
-    /* Calls of one turn that will find room at once do not count as waiting. */
     uint64_t room = (uint64_t)remote->connections_max * remote->in_flight_max - remote->in_flight_count;
-    if (remote->waiting_count >= remote->waiting_max + room) {
+    if (wait_queue_is_full(&remote->waiting, room)) {
         duress_failure_set(&failure, DURESS_E_OVERLOADED, DURESS_ORIGIN_CONNECT,
-                           "%u calls wait for a connection already", remote->waiting_max);
+                           "%u calls wait for a connection already", remote->waiting.count_max);
         failure.ambiguous = false;
         duress_call_fail(call, &failure);
         return;
     }
     duress_call_mark_stage(call, DURESS_ORIGIN_CONNECT);
-    state->waiting = true;
-    list_append(&remote->waiting, &state->link);
-    remote->waiting_count++;
+    wait_queue_append(&remote->waiting, &state->place);
     duress__remote_want_pump(remote);
 }
 
@@ -125,10 +119,7 @@ static void remote_cancel(struct duress_agent *agent, struct duress_call *call)
     struct remote_call *state = call->state;
     if (state == NULL)
         return;
-    list_remove(&state->link);
-    if (state->waiting)
-        remote->waiting_count--;
-    state->waiting = false;
+    wait_queue_leave(&remote->waiting, &state->place);
     duress_message_unref(state->last_chunk);
     state->last_chunk = NULL;
     if (state->connection != NULL)
@@ -144,7 +135,7 @@ static void remote_close_list(struct list_link *connections)
 static void remote_free(struct duress_agent *agent)
 {
     struct remote *remote = (struct remote *)agent;
-    DURESS_ASSERT(list_is_empty(&remote->waiting));
+    DURESS_ASSERT(wait_queue_is_empty(&remote->waiting));
     remote_close_list(&remote->idle);
     remote_close_list(&remote->roomy);
     remote_close_list(&remote->full);
@@ -233,7 +224,7 @@ static void remote_configure(struct remote *remote, const struct duress_remote_o
     remote->idle_timeout_ns = options->idle_timeout_ns != 0 ? options->idle_timeout_ns : IDLE_TIMEOUT_NS_DEFAULT;
     remote->connections_max = options->connections_max != 0 ? options->connections_max : CONNECTIONS_DEFAULT;
     remote->in_flight_max = options->in_flight_max != 0 ? options->in_flight_max : 1;
-    remote->waiting_max = options->waiting_max != 0 ? options->waiting_max : WAITING_DEFAULT;
+    wait_queue_init(&remote->waiting, options->waiting_max != 0 ? options->waiting_max : WAITING_DEFAULT);
     remote->limits = (struct duress_envelope_limits)DURESS_ENVELOPE_LIMITS_DEFAULT;
     remote->limits.envelope_bytes_max = frame_bytes;
     remote->limits.string_bytes_max = frame_bytes;
@@ -246,7 +237,6 @@ static void remote_ready(struct remote *remote, struct duress_world *world)
     remote->id_prefix = duress_prng_next(&prng);
     remote->pump.fn = remote_pump;
     remote->pump.context = remote;
-    list_init(&remote->waiting);
     list_init(&remote->idle);
     list_init(&remote->roomy);
     list_init(&remote->full);
@@ -292,6 +282,6 @@ struct duress_remote_counts duress_remote_counts(const struct duress_agent *agen
         return none;
     const struct remote *remote = (const struct remote *)agent;
     struct duress_remote_counts counts = remote->counts;
-    counts.calls_waiting = remote->waiting_count;
+    counts.calls_waiting = remote->waiting.count;
     return counts;
 }

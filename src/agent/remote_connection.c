@@ -61,7 +61,7 @@ void duress__connection_close(struct remote_connection *connection)
     DURESS_ASSERT(remote->in_flight_count >= connection->in_flight_count);
     remote->in_flight_count -= connection->in_flight_count;
     remote->counts.connections_open--;
-    if (!list_is_empty(&remote->waiting))
+    if (!wait_queue_is_empty(&remote->waiting))
         duress__remote_want_pump(remote);
     if (!connection->pinned)
         connection_release(connection);
@@ -115,17 +115,17 @@ void duress__connection_fail(struct remote_connection *connection, const struct 
         if (owner == NULL)
             continue;
         owner->connection = NULL;
-        list_append(&failing, &owner->link);
+        list_append(&failing, &owner->place.link);
     }
     connection->owned_count = 0;
     if (connection->phase < CONNECTION_OPEN)
         connection->remote->counts.connects_failed++;
     duress__connection_close(connection);
     while (!list_is_empty(&failing)) {
-        struct remote_call *call = LIST_OWNER(failing.next, struct remote_call, link);
+        struct remote_call *call = LIST_OWNER(failing.next, struct remote_call, place.link);
         struct duress_failure own = *failure;
         own.ambiguous = call->call->sent;
-        list_remove(&call->link);
+        list_remove(&call->place.link);
         duress_message_unref(call->last_chunk);
         duress_call_fail(call->call, &own);
     }
@@ -339,7 +339,7 @@ void duress__connection_release_slot(struct remote_connection *connection, int32
         return;
     }
     connection_relist(connection);
-    if (!list_is_empty(&remote->waiting))
+    if (!wait_queue_is_empty(&remote->waiting))
         duress__remote_want_pump(remote);
 }
 

@@ -8,7 +8,7 @@
 #define DURESS_AGENT_REMOTE_PRIVATE_H
 
 #include <duress/agent/implement.h>
-#include <duress/agent/list_private.h>
+#include <duress/agent/wait_queue_private.h>
 #include <duress/agent/remote.h>
 #include <duress/agent/request_id_private.h>
 #include <duress/wire/envelope.h>
@@ -30,10 +30,9 @@ struct remote_connection;
 /* What a call holds, in its arena. */
 struct remote_call {
     struct duress_call *call;
-    struct list_link link;                /* in the waiting queue, or among those that are being failed */
+    struct wait_place place;              /* in the waiting queue; its link also among those that are being failed */
     struct remote_connection *connection; /* NULL while it waits */
     int32_t slot;                         /* of |connection| */
-    bool waiting;
     struct duress_message *last_chunk;
 };
 
@@ -90,12 +89,10 @@ struct remote {
     uint64_t idle_timeout_ns;
     uint32_t connections_max;
     uint32_t in_flight_max;
-    uint32_t waiting_max;
     struct duress_envelope_limits limits;
     uint64_t id_prefix;
     uint64_t sequence;
-    struct list_link waiting;
-    uint32_t waiting_count;
+    struct wait_queue waiting;
     uint32_t in_flight_count; /* slots in use of all connections */
     struct list_link idle;    /* the one used last first */
     struct list_link roomy;   /* connecting or in use, with free slots */

@@ -27,18 +27,9 @@ void duress__http_call_fail(struct http_call *call, int code, enum duress_origin
 
 /* --- giving waiting calls a transfer --- */
 
-static struct http_call *client_take_waiting(struct http_client *client)
-{
-    struct http_call *call = LIST_OWNER(client->waiting.next, struct http_call, link);
-    list_remove(&call->link);
-    call->waiting = false;
-    client->waiting_count--;
-    return call;
-}
-
 static void client_start_one(struct http_client *client)
 {
-    struct http_call *call = client_take_waiting(client);
+    struct http_call *call = LIST_OWNER(wait_queue_take(&client->waiting), struct http_call, place);
     const char *detail = "no memory for a transfer";
     struct http_transfer *transfer = duress__http_transfer_get(client);
     int error = DURESS_E_NO_MEMORY;
@@ -54,7 +45,7 @@ static void client_start_one(struct http_client *client)
 static bool client_start_waiting(struct http_client *client)
 {
     bool started = false;
-    while (!list_is_empty(&client->waiting) && client->running_count < client->in_flight_max) {
+    while (!wait_queue_is_empty(&client->waiting) && client->running_count < client->in_flight_max) {
         if (!duress__http_names_ready(client))
             break;
         client_start_one(client);
@@ -131,21 +122,18 @@ static void http_process(struct duress_agent *agent, struct duress_call *call)
         return;
     }
     *state = (struct http_call){.call = call};
-    list_init(&state->link);
+    wait_place_init(&state->place);
     call->state = state;
-    /* Calls of one turn that will find room at once do not count as waiting. */
     uint64_t room = client->in_flight_max - client->running_count;
-    if (client->waiting_count >= client->waiting_max + room) {
+    if (wait_queue_is_full(&client->waiting, room)) {
         duress_failure_set(&failure, DURESS_E_OVERLOADED, DURESS_ORIGIN_CONNECT, "%u calls wait for their turn already",
-                           client->waiting_max);
+                           client->waiting.count_max);
         failure.ambiguous = false;
         duress_call_fail(call, &failure);
         return;
     }
     duress_call_mark_stage(call, client->lookup != NULL ? DURESS_ORIGIN_NAME : DURESS_ORIGIN_CONNECT);
-    state->waiting = true;
-    list_append(&client->waiting, &state->link);
-    client->waiting_count++;
+    wait_queue_append(&client->waiting, &state->place);
     duress__http_want_pump(client);
 }
 
@@ -155,10 +143,7 @@ static void http_cancel(struct duress_agent *agent, struct duress_call *call)
     struct http_call *state = call->state;
     if (state == NULL)
         return;
-    list_remove(&state->link);
-    if (state->waiting)
-        client->waiting_count--;
-    state->waiting = false;
+    wait_queue_leave(&client->waiting, &state->place);
     duress_message_unref(state->last_chunk);
     state->last_chunk = NULL;
     if (state->transfer != NULL)
@@ -177,7 +162,7 @@ static void client_close(struct http_client *client)
 static void http_free(struct duress_agent *agent)
 {
     struct http_client *client = (struct http_client *)agent;
-    DURESS_ASSERT(list_is_empty(&client->waiting));
+    DURESS_ASSERT(wait_queue_is_empty(&client->waiting));
     while (!list_is_empty(&client->running)) /* those that are drained have no call */
         duress__http_transfer_release(LIST_OWNER(client->running.next, struct http_transfer, link));
     while (!list_is_empty(&client->finished))
@@ -211,8 +196,8 @@ static void client_idle_expired(void *context)
 static void client_ready(struct http_client *client, struct duress_world *world)
 {
     struct duress_prng prng;
-    struct list_link *const lists[] = {&client->waiting, &client->free, &client->running, &client->finished,
-                                       &client->unsent,  &client->news, &client->ready,   &client->young};
+    struct list_link *const lists[] = {&client->free, &client->running, &client->finished, &client->unsent,
+                                       &client->news, &client->ready,   &client->young};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         list_init(lists[i]);
     duress_world_prng(world, ID_PURPOSE, &prng);
@@ -287,7 +272,7 @@ struct duress_http_agent_counts duress_http_agent_counts(const struct duress_age
         return counts;
     const struct http_client *client = (const struct http_client *)agent;
     counts = client->counts;
-    counts.calls_waiting = client->waiting_count;
+    counts.calls_waiting = client->waiting.count;
     counts.calls_in_flight = client->running_count;
     return counts;
 }

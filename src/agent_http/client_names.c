@@ -15,23 +15,19 @@ static void names_fail(struct http_client *client, int error)
     uint32_t count = client->in_flight_max - client->running_count;
     struct list_link failing; /* a call may be cancelled by the end of another one: it then leaves this list */
     list_init(&failing);
-    for (; count > 0 && !list_is_empty(&client->waiting); count--) {
-        struct http_call *call = LIST_OWNER(client->waiting.next, struct http_call, link);
-        list_append(&failing, &call->link);
-        call->waiting = false;
-        client->waiting_count--;
-    }
+    for (; count > 0 && !wait_queue_is_empty(&client->waiting); count--)
+        list_append(&failing, &wait_queue_take(&client->waiting)->link);
     duress_agent_ref(&client->base);
     while (!list_is_empty(&failing)) {
-        struct http_call *call = LIST_OWNER(failing.next, struct http_call, link);
+        struct http_call *call = LIST_OWNER(failing.next, struct http_call, place.link);
         struct duress_failure failure;
-        list_remove(&call->link);
+        list_remove(&call->place.link);
         duress_failure_set(&failure, (enum duress_error)error, DURESS_ORIGIN_NAME, "%.100s: %s", client->target.host,
                            duress_strerror(error));
         failure.ambiguous = false;
         duress_call_fail(call->call, &failure);
     }
-    if (!list_is_empty(&client->waiting))
+    if (!wait_queue_is_empty(&client->waiting))
         duress__http_want_pump(client);
     duress_agent_unref(&client->base);
 }
@@ -67,8 +63,9 @@ static void names_ask(struct http_client *client)
     struct duress_world *world = client->base.world;
     uint64_t now_ns = duress_world_now_ns(world);
     client->counts.lookups_begun++;
-    for (struct list_link *link = client->waiting.next; link != &client->waiting; link = link->next) {
-        struct http_call *call = LIST_OWNER(link, struct http_call, link);
+    const struct list_link *calls = &client->waiting.calls;
+    for (struct list_link *link = calls->next; link != calls; link = link->next) {
+        struct http_call *call = LIST_OWNER(link, struct http_call, place.link);
         call->turn_ns = now_ns;
         duress_call_mark_stage(call->call, DURESS_ORIGIN_NAME);
     }

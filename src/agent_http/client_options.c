@@ -263,7 +263,7 @@ static void limits_configure(struct http_client *client, const struct duress_htt
     client->name_max_age_ns = or_default(options->name_max_age_ns, NAME_MAX_AGE_NS_DEFAULT);
     client->connections_max = (uint32_t)or_default(options->connections_max, CONNECTIONS_DEFAULT);
     client->in_flight_max = (uint32_t)or_default(options->in_flight_max, client->connections_max);
-    client->waiting_max = (uint32_t)or_default(options->waiting_max, WAITING_DEFAULT);
+    wait_queue_init(&client->waiting, (uint32_t)or_default(options->waiting_max, WAITING_DEFAULT));
     client->head_bytes_max = (size_t)or_default(options->head_bytes_max, HEAD_BYTES_DEFAULT);
     size_t body_bytes = (size_t)or_default(options->body_bytes_max, DURESS_FRAME_BYTES_MAX_DEFAULT);
     client->limits = (struct duress_envelope_limits)DURESS_ENVELOPE_LIMITS_DEFAULT;

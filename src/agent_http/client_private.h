@@ -14,8 +14,8 @@
 #include <uv.h>
 
 #include <duress/agent/implement.h>
-#include <duress/agent/list_private.h>
 #include <duress/agent/request_id_private.h>
+#include <duress/agent/wait_queue_private.h>
 #include <duress/agent_http/client.h>
 #include <duress/wire/envelope.h>
 
@@ -38,10 +38,9 @@ struct http_transfer;
 /* What a call holds, in its arena. */
 struct http_call {
     struct duress_call *call;
-    struct list_link link;          /* in the waiting queue */
+    struct wait_place place;        /* in the waiting queue; its link also among those that are being failed */
     struct http_transfer *transfer; /* NULL while it waits */
-    bool waiting;
-    uint64_t turn_ns; /* when its turn came: connect_timeout_ns counts from here; 0: not yet */
+    uint64_t turn_ns;               /* when its turn came: connect_timeout_ns counts from here; 0: not yet */
     struct duress_message *last_chunk;
 };
 
@@ -147,14 +146,12 @@ struct http_client {
     uint64_t name_max_age_ns;
     uint32_t connections_max;
     uint32_t in_flight_max;
-    uint32_t waiting_max;
     size_t head_bytes_max;
     struct duress_envelope_limits limits;
     uint64_t id_prefix;
     uint64_t sequence;
 
-    struct list_link waiting;
-    uint32_t waiting_count;
+    struct wait_queue waiting;
     struct list_link free;
     struct list_link running;
     struct list_link finished;

@@ -547,6 +547,6 @@ void duress__http_transfer_release(struct http_transfer *transfer)
     client->last_used_ns = duress_world_now_ns(world);
     if (!duress_timer_is_armed(&client->idle_timer))
         duress_world_arm(world, &client->idle_timer, duress_time_add(client->last_used_ns, client->idle_timeout_ns));
-    if (!list_is_empty(&client->waiting))
+    if (!wait_queue_is_empty(&client->waiting))
         duress__http_want_pump(client);
 }

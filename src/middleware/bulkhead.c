@@ -19,9 +19,7 @@ struct bulkhead_layer {
     uint32_t owed; /* slots on their way to callers that gave up; while there are any, the layer holds itself */
     struct duress_later later; /* wakes the queue from its own thread … */
     struct duress_post post;   /* … or from another one. Of the two at most one is under way */
-    uint64_t waited;
-    uint64_t waited_ns;
-    uint64_t waited_ns_max;
+    struct layer_waits waits;
     uint64_t refused_full;
     uint64_t refused_late;
     struct duress_bulkhead own;
@@ -161,11 +159,7 @@ static void queue_run_first(struct bulkhead_layer *layer, uint64_t now_ns)
     struct bulkhead_call *state = queue_first(layer);
     DURESS_ASSERT(state != NULL);
     queue_remove(layer, state);
-    uint64_t wait_ns = duress_time_until(state->since_ns, now_ns);
-    layer->waited++;
-    layer->waited_ns = duress_time_add(layer->waited_ns, wait_ns);
-    if (wait_ns > layer->waited_ns_max)
-        layer->waited_ns_max = wait_ns;
+    layer_count_wait(&layer->waits, duress_time_until(state->since_ns, now_ns));
     state->since_ns = now_ns;
     bulkhead_pass(layer, state);
 }
@@ -387,9 +381,9 @@ struct duress_bulkhead_counts duress_bulkhead_counts(const struct duress_agent *
     counts.limit = seen.limit;
     counts.running = seen.running;
     counts.waiting = layer->waiting;
-    counts.waited = layer->waited;
-    counts.waited_ns = layer->waited_ns;
-    counts.waited_ns_max = layer->waited_ns_max;
+    counts.waited = layer->waits.count;
+    counts.waited_ns = layer->waits.total_ns;
+    counts.waited_ns_max = layer->waits.longest_ns;
     counts.refused_full = layer->refused_full;
     counts.refused_late = layer->refused_late;
     return counts;

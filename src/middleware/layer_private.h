@@ -70,6 +70,21 @@ static inline void layer_count_end(struct layer *layer, uint64_t *counter)
     ++*counter;
 }
 
+/* The waits of calls that got what they waited for: a layer with a queue tells these figures. */
+struct layer_waits {
+    uint64_t count;
+    uint64_t total_ns;
+    uint64_t longest_ns;
+};
+
+static inline void layer_count_wait(struct layer_waits *waits, uint64_t wait_ns)
+{
+    waits->count++;
+    waits->total_ns = duress_time_add(waits->total_ns, wait_ns);
+    if (wait_ns > waits->longest_ns)
+        waits->longest_ns = wait_ns;
+}
+
 /* Where a call that was given up from above is counted. */
 static inline uint64_t *layer_given_up(struct layer *layer, const struct duress_call *call)
 {

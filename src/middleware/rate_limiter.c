@@ -13,9 +13,7 @@ struct rate_limiter {
     struct list_link queue;    /* of rate_call, the first comer first */
     struct duress_timer timer; /* armed while somebody waits: for the head's tokens */
     uint32_t waiting;
-    uint64_t waited;
-    uint64_t waited_ns;
-    uint64_t waited_ns_max;
+    struct layer_waits waits;
     uint64_t refused_by[DURESS_RATE_REASON_COUNT];
 };
 
@@ -98,14 +96,6 @@ static void rate_leave(struct rate_limiter *limiter, struct rate_call *state)
     limiter->waiting--;
 }
 
-static void rate_count_wait(struct rate_limiter *limiter, uint64_t wait_ns)
-{
-    limiter->waited++;
-    limiter->waited_ns = duress_time_add(limiter->waited_ns, wait_ns);
-    if (wait_ns > limiter->waited_ns_max)
-        limiter->waited_ns_max = wait_ns;
-}
-
 /* The heads of other queues at the same bucket, who may wait for the same instant, go first. */
 static void rate_give_way(struct rate_limiter *limiter, uint64_t now_ns)
 {
@@ -131,7 +121,7 @@ static void rate_serve(struct rate_limiter *limiter, uint64_t now_ns)
             rate_refuse(limiter, head, &decision, now_ns);
             continue;
         }
-        rate_count_wait(limiter, now_ns - head->since_ns);
+        layer_count_wait(&limiter->waits, now_ns - head->since_ns);
         rate_pass(limiter, head, now_ns);
         if (limiter->bucket != &limiter->own) {
             rate_give_way(limiter, now_ns);
@@ -217,9 +207,9 @@ static void rate_tell(const struct layer *base, uint64_t *values)
     for (int reason = 0; reason < DURESS_RATE_REASON_COUNT; reason++)
         *values++ = limiter->refused_by[reason];
     *values++ = limiter->waiting;
-    *values++ = limiter->waited;
-    *values++ = limiter->waited_ns;
-    *values++ = limiter->waited_ns_max;
+    *values++ = limiter->waits.count;
+    *values++ = limiter->waits.total_ns;
+    *values++ = limiter->waits.longest_ns;
 }
 
 static const struct layer_kind rate_kind = {
@@ -271,9 +261,9 @@ struct duress_rate_limiter_counts duress_rate_limiter_counts(const struct duress
         return counts;
     counts.calls = limiter->layer.counts;
     counts.waiting = limiter->waiting;
-    counts.waited = limiter->waited;
-    counts.waited_ns = limiter->waited_ns;
-    counts.waited_ns_max = limiter->waited_ns_max;
+    counts.waited = limiter->waits.count;
+    counts.waited_ns = limiter->waits.total_ns;
+    counts.waited_ns_max = limiter->waits.longest_ns;
     for (int reason = 0; reason < DURESS_RATE_REASON_COUNT; reason++)
         counts.refused_by[reason] = limiter->refused_by[reason];
     return counts;

@@ -6,7 +6,8 @@
 #
 # A C block that follows a line with a link to examples/NAME.c quotes that file: its lines are lines of the file, one
 # after the other, from its first #include on. README.md, docs/guide.md and each page of docs/middleware/ quote at
-# least once, and the latter two have no other C block. What is quoted is built and run by the tests, and is shorter than 80 lines.
+# least once, and the latter two have no other C block. What is quoted is built and run by the tests, and is shorter
+# than 80 lines.
 # docs/worlds.md names no test that is not there, and each line of what differs names tests that hold both worlds.
 set -u
 shopt -s nullglob
