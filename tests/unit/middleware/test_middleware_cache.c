@@ -1,51 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The cache layer: what is kept, under what, for how long, within what bounds. */
-#include "layer_test.h"
-
-#include <string.h>
-
-#include <duress/middleware/cache.h>
-
-static struct layer_test the_test;
-
-static int setup(void **state)
-{
-    *state = &the_test;
-    layer_test_open(&the_test, 0);
-    return 0;
-}
-
-static void wrap(struct layer_test *test, const struct duress_cache_layer_options *options)
-{
-    assert_int_equal(duress_with_cache(test->service.agent, options, &test->agent, NULL), DURESS_OK);
-}
-
-static struct duress_cache_layer_counts counts_of(const struct layer_test *test)
-{
-    struct duress_cache_layer_counts counts = duress_cache_counts(test->agent);
-    assert_balanced(counts.calls);
-    assert_int_equal(counts.calls.begun,
-                     counts.hits + counts.misses + counts.joined + counts.passed + counts.calls.refused);
-    return counts;
-}
-
-static struct rig_answer ask(struct layer_test *test, const char *text)
-{
-    return layer_test_ask(test, text, 0, true);
-}
-
-static void takes(struct rig_service *service, uint64_t duration_ns)
-{
-    service->delay_ns_min = service->delay_ns_max = duration_ns;
-}
-
-static void begin_all(struct layer_test *test, struct rig_answer *answers, int count)
-{
-    memset(answers, 0, (size_t)count * sizeof *answers);
-    for (int i = 0; i < count; i++)
-        rig_ask_by(test->agent, "x", 0, true, &answers[i]);
-}
+#include "cache_test.h"
 
 /* --- what is kept, under what, for how long --- */
 
@@ -493,26 +449,26 @@ static void a_cache_that_has_no_memory_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_hit_answers_at_once_without_asking, setup),
-        cmocka_unit_test_setup(a_reply_lives_as_long_as_configured, setup),
-        cmocka_unit_test_setup(dead_entries_go_as_calls_come, setup),
-        cmocka_unit_test_setup(only_idempotent_calls_use_it_by_default, setup),
-        cmocka_unit_test_setup(all_calls_use_it_where_asked_for, setup),
-        cmocka_unit_test_setup(streams_pass_through_in_whole, setup),
-        cmocka_unit_test_setup(passing_calls_keep_their_deadline_and_may_be_cancelled, setup),
-        cmocka_unit_test_setup(failures_are_not_kept, setup),
-        cmocka_unit_test_setup(role_content_and_metadata_are_the_key_and_time_is_not, setup),
-        cmocka_unit_test_setup(a_key_function_says_what_is_equal, setup),
-        cmocka_unit_test_setup(the_least_recently_used_reply_goes, setup),
-        cmocka_unit_test_setup(a_reply_that_is_too_large_passes_through, setup),
-        cmocka_unit_test_setup(no_more_calls_wait_than_allowed, setup),
-        cmocka_unit_test_setup(one_key_or_all_may_be_forgotten, setup),
-        cmocka_unit_test_setup(what_is_forgotten_in_flight_answers_its_callers_and_is_not_kept, setup),
-        cmocka_unit_test_setup(a_hit_allocates_nothing_and_a_miss_neither_once_entries_were_freed, setup),
-        cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
-        cmocka_unit_test_setup(an_agent_without_cache_has_nothing_to_say, setup),
-        cmocka_unit_test_setup(what_is_no_key_names_no_reply, setup),
-        cmocka_unit_test_setup(a_cache_that_has_no_memory_says_so, setup),
+        cmocka_unit_test_setup(a_hit_answers_at_once_without_asking, cache_test_setup),
+        cmocka_unit_test_setup(a_reply_lives_as_long_as_configured, cache_test_setup),
+        cmocka_unit_test_setup(dead_entries_go_as_calls_come, cache_test_setup),
+        cmocka_unit_test_setup(only_idempotent_calls_use_it_by_default, cache_test_setup),
+        cmocka_unit_test_setup(all_calls_use_it_where_asked_for, cache_test_setup),
+        cmocka_unit_test_setup(streams_pass_through_in_whole, cache_test_setup),
+        cmocka_unit_test_setup(passing_calls_keep_their_deadline_and_may_be_cancelled, cache_test_setup),
+        cmocka_unit_test_setup(failures_are_not_kept, cache_test_setup),
+        cmocka_unit_test_setup(role_content_and_metadata_are_the_key_and_time_is_not, cache_test_setup),
+        cmocka_unit_test_setup(a_key_function_says_what_is_equal, cache_test_setup),
+        cmocka_unit_test_setup(the_least_recently_used_reply_goes, cache_test_setup),
+        cmocka_unit_test_setup(a_reply_that_is_too_large_passes_through, cache_test_setup),
+        cmocka_unit_test_setup(no_more_calls_wait_than_allowed, cache_test_setup),
+        cmocka_unit_test_setup(one_key_or_all_may_be_forgotten, cache_test_setup),
+        cmocka_unit_test_setup(what_is_forgotten_in_flight_answers_its_callers_and_is_not_kept, cache_test_setup),
+        cmocka_unit_test_setup(a_hit_allocates_nothing_and_a_miss_neither_once_entries_were_freed, cache_test_setup),
+        cmocka_unit_test_setup(bad_options_are_refused_by_name, cache_test_setup),
+        cmocka_unit_test_setup(an_agent_without_cache_has_nothing_to_say, cache_test_setup),
+        cmocka_unit_test_setup(what_is_no_key_names_no_reply, cache_test_setup),
+        cmocka_unit_test_setup(a_cache_that_has_no_memory_says_so, cache_test_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,53 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The cache layer: one call below for many equal ones. */
-#include "layer_test.h"
-
-#include <string.h>
-
-#include <duress/middleware/cache.h>
+#include "cache_test.h"
 
 enum { CALLER_COUNT = 10 };
-
-static struct layer_test the_test;
-
-static int setup(void **state)
-{
-    *state = &the_test;
-    layer_test_open(&the_test, 0);
-    return 0;
-}
-
-static void wrap(struct layer_test *test, const struct duress_cache_layer_options *options)
-{
-    assert_int_equal(duress_with_cache(test->service.agent, options, &test->agent, NULL), DURESS_OK);
-}
-
-static struct duress_cache_layer_counts counts_of(const struct layer_test *test)
-{
-    struct duress_cache_layer_counts counts = duress_cache_counts(test->agent);
-    assert_balanced(counts.calls);
-    assert_int_equal(counts.calls.begun,
-                     counts.hits + counts.misses + counts.joined + counts.passed + counts.calls.refused);
-    return counts;
-}
-
-static struct rig_answer ask(struct layer_test *test, const char *text)
-{
-    return layer_test_ask(test, text, 0, true);
-}
-
-static void takes(struct rig_service *service, uint64_t duration_ns)
-{
-    service->delay_ns_min = service->delay_ns_max = duration_ns;
-}
-
-static void begin_all(struct layer_test *test, struct rig_answer *answers, int count)
-{
-    memset(answers, 0, (size_t)count * sizeof *answers);
-    for (int i = 0; i < count; i++)
-        rig_ask_by(test->agent, "x", 0, true, &answers[i]);
-}
 
 static void equal_calls_share_one_call_below(void **state)
 {
@@ -268,17 +224,17 @@ static void nothing_is_left_when_the_last_caller_has_been_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(equal_calls_share_one_call_below, setup),
-        cmocka_unit_test_setup(a_failure_goes_to_all_who_wait_and_the_next_begins_anew, setup),
-        cmocka_unit_test_setup(the_first_caller_may_go_and_the_others_get_their_answer, setup),
-        cmocka_unit_test_setup(when_the_last_caller_goes_the_call_below_is_cancelled, setup),
-        cmocka_unit_test_setup(each_caller_keeps_its_own_deadline, setup),
-        cmocka_unit_test_setup(the_last_deadline_ends_the_call_below, setup),
-        cmocka_unit_test_setup(the_call_below_may_have_a_limit_of_its_own, setup),
-        cmocka_unit_test_setup(a_caller_may_cancel_another_when_it_is_told, setup),
-        cmocka_unit_test_setup(a_caller_may_give_the_agent_back_when_it_is_told, setup),
-        cmocka_unit_test_setup(a_freed_agent_cancels_what_waits, setup),
-        cmocka_unit_test_setup(nothing_is_left_when_the_last_caller_has_been_told, setup),
+        cmocka_unit_test_setup(equal_calls_share_one_call_below, cache_test_setup),
+        cmocka_unit_test_setup(a_failure_goes_to_all_who_wait_and_the_next_begins_anew, cache_test_setup),
+        cmocka_unit_test_setup(the_first_caller_may_go_and_the_others_get_their_answer, cache_test_setup),
+        cmocka_unit_test_setup(when_the_last_caller_goes_the_call_below_is_cancelled, cache_test_setup),
+        cmocka_unit_test_setup(each_caller_keeps_its_own_deadline, cache_test_setup),
+        cmocka_unit_test_setup(the_last_deadline_ends_the_call_below, cache_test_setup),
+        cmocka_unit_test_setup(the_call_below_may_have_a_limit_of_its_own, cache_test_setup),
+        cmocka_unit_test_setup(a_caller_may_cancel_another_when_it_is_told, cache_test_setup),
+        cmocka_unit_test_setup(a_caller_may_give_the_agent_back_when_it_is_told, cache_test_setup),
+        cmocka_unit_test_setup(a_freed_agent_cancels_what_waits, cache_test_setup),
+        cmocka_unit_test_setup(nothing_is_left_when_the_last_caller_has_been_told, cache_test_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,46 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The cache layer: an old reply in place of a failure. */
-#include "layer_test.h"
-
-#include <string.h>
-
-#include <duress/middleware/cache.h>
-
-static struct layer_test the_test;
-
-static int setup(void **state)
-{
-    *state = &the_test;
-    layer_test_open(&the_test, 0);
-    return 0;
-}
-
-static void wrap(struct layer_test *test, const struct duress_cache_layer_options *options)
-{
-    assert_int_equal(duress_with_cache(test->service.agent, options, &test->agent, NULL), DURESS_OK);
-}
-
-static struct duress_cache_layer_counts counts_of(const struct layer_test *test)
-{
-    struct duress_cache_layer_counts counts = duress_cache_counts(test->agent);
-    assert_balanced(counts.calls);
-    assert_int_equal(counts.calls.begun,
-                     counts.hits + counts.misses + counts.joined + counts.passed + counts.calls.refused);
-    return counts;
-}
-
-static struct rig_answer ask(struct layer_test *test, const char *text)
-{
-    return layer_test_ask(test, text, 0, true);
-}
-
-static void begin_all(struct layer_test *test, struct rig_answer *answers, int count)
-{
-    memset(answers, 0, (size_t)count * sizeof *answers);
-    for (int i = 0; i < count; i++)
-        rig_ask_by(test->agent, "x", 0, true, &answers[i]);
-}
+#include "cache_test.h"
 
 struct stale_note {
     uint32_t told;
@@ -205,12 +166,12 @@ static void on_stale_may_cancel_callers_and_clear_the_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(an_old_reply_stands_in_for_a_failure_within_its_window, setup),
-        cmocka_unit_test_setup(nothing_stale_is_used_by_default, setup),
-        cmocka_unit_test_setup(a_callers_mistake_is_no_reason_for_an_old_reply, setup),
-        cmocka_unit_test_setup(a_function_may_say_which_failures, setup),
-        cmocka_unit_test_setup(the_old_reply_may_be_marked, setup),
-        cmocka_unit_test_setup(on_stale_may_cancel_callers_and_clear_the_cache, setup),
+        cmocka_unit_test_setup(an_old_reply_stands_in_for_a_failure_within_its_window, cache_test_setup),
+        cmocka_unit_test_setup(nothing_stale_is_used_by_default, cache_test_setup),
+        cmocka_unit_test_setup(a_callers_mistake_is_no_reason_for_an_old_reply, cache_test_setup),
+        cmocka_unit_test_setup(a_function_may_say_which_failures, cache_test_setup),
+        cmocka_unit_test_setup(the_old_reply_may_be_marked, cache_test_setup),
+        cmocka_unit_test_setup(on_stale_may_cancel_callers_and_clear_the_cache, cache_test_setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

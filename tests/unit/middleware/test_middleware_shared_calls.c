@@ -3,7 +3,7 @@
  * The layers in which calls share what is below them, cache and batch, alone and nested in each other around a stack: a
  * thousand calls at once, of which a third is cancelled at random virtual instants; and memory that runs out at the
  * n-th allocation, for every n. Each call ends exactly once, and no timer, call, byte or memory is left. */
-#include "layer_test.h"
+#include "layer_crowd.h"
 
 #include <string.h>
 
@@ -12,102 +12,31 @@
 
 #include "../../chaos/line_batch.h"
 
-enum { CALL_COUNT = 1000, SEED_COUNT = 40, KEY_COUNT = 12 };
+enum { CALL_COUNT = CROWD_CALL_COUNT, SEED_COUNT = CROWD_SEED_COUNT };
 
-struct crowd_call {
-    struct rig_answer answer;
-    struct crowd *crowd;
-    struct duress_timer begin;
-    struct duress_timer cancel;
-    uint64_t deadline_ns;
-    bool streaming;
-    char text[2];
-};
+static struct layer_crowd the_crowd;
 
-struct crowd {
-    struct layer_test test;
-    struct duress_prng prng;
-    uint32_t ended;
-    uint32_t cancelled;
-    struct crowd_call calls[CALL_COUNT];
-};
-
-static struct crowd the_crowd;
-
-static void crowd_ended(struct rig_answer *answer, void *context)
+/* Whoever it was shared with: the answer is that to this call's own question. */
+static void answer_is_ours(struct crowd *crowd, struct crowd_call *call)
 {
-    struct crowd_call *call = context;
-    struct crowd *crowd = call->crowd;
-    crowd->ended++;
-    crowd->cancelled += answer->error == DURESS_E_CANCELLED;
-    duress_world_disarm(crowd->test.rig.client, &call->cancel);
-    if (answer->error != DURESS_OK)
+    if (call->answer.error != DURESS_OK)
         return;
-    /* Whoever it was shared with: the answer is that to this call's own question. */
-    size_t length = strlen(answer->text);
-    assert_int_equal(answer->text[length - 1], call->text[0]);
+    size_t length = strlen(call->answer.text);
+    assert_int_equal(call->answer.text[length - 1], call->text[0]);
     if (duress_prng_chance(&crowd->prng, 20000))
-        duress_cache_clear(crowd->test.agent);
+        duress_cache_clear(crowd->agent);
 }
 
-static void crowd_begin(void *context)
-{
-    struct crowd_call *call = context;
-    call->answer.then = crowd_ended;
-    call->answer.then_context = call;
-    assert_int_equal(
-        rig_try_ask(call->crowd->test.agent, call->text, call->deadline_ns, true, call->streaming, &call->answer),
-        DURESS_OK);
-}
+static const struct crowd_plan plan = {
+    .idempotent_ppm = 1000000,
+    .streaming_ppm = 100000,
+    .deadline_ns_range = 3 * DURESS_S,
+    .text_count = 12,
+    .moods = {.at_once_below = 10, .fail_below = 35, .silent_from = 95, .delay_ns_max = 200 * DURESS_MS},
+    .on_end = answer_is_ours,
+};
 
-static void crowd_cancel(void *context)
-{
-    struct crowd_call *call = context;
-    if (call->answer.call != NULL)
-        duress_call_cancel(call->answer.call);
-}
-
-static void random_mood(void *context, struct rig_service *service, struct duress_call *call)
-{
-    static const enum duress_error codes[] = {DURESS_E_REFUSED, DURESS_E_RESET, DURESS_E_OVERLOADED, DURESS_E_INVALID};
-    struct crowd *crowd = context;
-    (void)call;
-    uint64_t mood = duress_prng_below(&crowd->prng, 100);
-    service->at_once = mood < 10;
-    service->silent = mood >= 95;
-    service->fail_count = mood >= 10 && mood < 35;
-    service->delay_ns_max = mood < 15 ? 0 : 200 * DURESS_MS;
-    service->chunk_count = 0;
-    duress_failure_set(&service->failure, codes[mood % 4], DURESS_ORIGIN_AGENT, "mood %u", (unsigned)mood);
-}
-
-static void crowd_schedule(struct crowd *crowd)
-{
-    struct duress_world *world = crowd->test.rig.client;
-    uint64_t now_ns = rig_now_ns(&crowd->test.rig);
-    for (int i = 0; i < CALL_COUNT; i++) {
-        struct crowd_call *call = &crowd->calls[i];
-        *call = (struct crowd_call){.crowd = crowd};
-        call->text[0] = (char)('a' + duress_prng_below(&crowd->prng, KEY_COUNT));
-        uint64_t begin_ns = now_ns + duress_prng_below(&crowd->prng, 500 * DURESS_MS);
-        call->streaming = duress_prng_chance(&crowd->prng, 100000);
-        call->deadline_ns = begin_ns + duress_prng_below(&crowd->prng, 3 * DURESS_S);
-        duress_timer_init(&call->begin, crowd_begin, call);
-        duress_timer_init(&call->cancel, crowd_cancel, call);
-        duress_world_arm(world, &call->begin, begin_ns);
-        if (i % 3 == 0)
-            duress_world_arm(world, &call->cancel, begin_ns + duress_prng_below(&crowd->prng, 40 * DURESS_MS));
-    }
-}
-
-static bool crowd_is_done(void *context)
-{
-    return ((const struct crowd *)context)->ended == CALL_COUNT;
-}
-
-typedef void (*crowd_wrap_fn)(struct crowd *crowd, struct duress_agent *inner);
-
-static void wrap_cache(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_cache(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_cache_layer_options options = {
         .cache = {.ttl_ns = 20 * DURESS_MS, .stale_ns = 50 * DURESS_MS, .entries_max = 4, .waiting_max = 300},
@@ -116,7 +45,7 @@ static void wrap_cache(struct crowd *crowd, struct duress_agent *inner)
     assert_int_equal(duress_with_cache(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
-static void wrap_batch(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_batch(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_batch_layer_options options = {
         .batch = {.items_max = 7, .wait_ns = 5 * DURESS_MS, .queue_max = 200, .in_flight_max = 16},
@@ -127,7 +56,7 @@ static void wrap_batch(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* Cache around batch around the stack of other layers. */
-static void wrap_all(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_all(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 20 * DURESS_MS};
     struct duress_breaker_layer_options breaker = {
@@ -166,27 +95,11 @@ static void assert_batch_settled(const struct duress_agent *agent)
     assert_true(counts.batches > 0 && counts.items_most <= 7);
 }
 
-static struct crowd *crowd_run(crowd_wrap_fn wrap, uint64_t seed)
+static struct layer_crowd *crowd_through(layer_crowd_wrap_fn wrap, uint64_t seed)
 {
-    struct crowd *crowd = &the_crowd;
-    layer_test_open(&crowd->test, seed);
-    struct rig *rig = &crowd->test.rig;
-    duress_prng_init(&crowd->prng, seed, 99);
-    crowd->ended = 0;
-    crowd->cancelled = 0;
-    crowd->test.service.on_call = random_mood;
-    crowd->test.service.context = crowd;
-    wrap(crowd, crowd->test.service.agent);
-    crowd_schedule(crowd);
-    assert_int_equal(duress_sim_run_until(rig->sim, crowd_is_done, crowd, rig_now_ns(rig) + 60 * DURESS_S), DURESS_OK);
-    for (int i = 0; i < CALL_COUNT; i++)
-        assert_int_equal(crowd->calls[i].answer.ended, 1);
-    assert_true(crowd->cancelled > 20);
-    uint64_t ended_ns = rig_now_ns(rig);
-    rig_run_dry(rig);
-    assert_int_equal(rig_now_ns(rig), ended_ns); /* no timer was armed any more */
-    assert_int_equal(crowd->test.service.running, 0);
-    return crowd;
+    layer_crowd_run(&the_crowd, &plan, wrap, seed);
+    assert_true(the_crowd.crowd.cancelled > 20);
+    return &the_crowd;
 }
 
 static void a_thousand_calls_through_the_cache(void **state)
@@ -194,7 +107,7 @@ static void a_thousand_calls_through_the_cache(void **state)
     uint64_t stale = 0;
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_run(wrap_cache, seed);
+        struct layer_crowd *crowd = crowd_through(wrap_cache, seed);
         stale += assert_cache_settled(crowd->test.agent, CALL_COUNT);
         layer_test_close(&crowd->test);
     }
@@ -205,7 +118,7 @@ static void a_thousand_calls_through_the_batch(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_run(wrap_batch, seed);
+        struct layer_crowd *crowd = crowd_through(wrap_batch, seed);
         assert_int_equal(duress_batch_counts(crowd->test.agent).calls.begun, CALL_COUNT);
         assert_batch_settled(crowd->test.agent);
         layer_test_close(&crowd->test);
@@ -216,7 +129,7 @@ static void a_thousand_calls_through_cache_batch_and_stack(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_run(wrap_all, seed);
+        struct layer_crowd *crowd = crowd_through(wrap_all, seed);
         assert_int_equal(duress_cache_counts(crowd->test.agent).calls.begun, CALL_COUNT);
         assert_balanced(duress_cache_counts(crowd->test.agent).calls);
         assert_int_equal(duress_cache_counts(crowd->test.agent).cache.flights, 0);
@@ -243,7 +156,7 @@ static void assert_figure(const struct duress_metrics_layer *layer, const char *
 static void metrics_have_the_figures_of_both(void **state)
 {
     (void)state;
-    struct crowd *crowd = crowd_run(wrap_all, 1);
+    struct layer_crowd *crowd = crowd_through(wrap_all, 1);
     struct duress_agent *metrics = NULL;
     static struct duress_metrics_layer layers[2];
     assert_int_equal(duress_with_metrics(crowd->test.agent, NULL, &metrics, NULL), DURESS_OK);

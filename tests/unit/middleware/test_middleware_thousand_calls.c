@@ -2,7 +2,7 @@
  *
  * A thousand calls at once through each layer, the stack and the network, of which a third is cancelled at random
  * virtual instants, over many seeds: each ends exactly once, and no timer, no call, no byte and no memory is left. */
-#include "layer_test.h"
+#include "layer_crowd.h"
 
 #include <string.h>
 
@@ -11,114 +11,27 @@
 #include <duress/middleware/metrics.h>
 #include <duress/middleware/rate_limiter.h>
 
-enum { CALL_COUNT = 1000, SEED_COUNT = 40 };
-
-struct crowd_call {
-    struct rig_answer answer;
-    struct crowd *crowd;
-    struct duress_timer begin;
-    struct duress_timer cancel;
-    uint64_t deadline_ns;
-    bool idempotent;
-    bool streaming;
-};
-
-struct crowd {
-    struct layer_test test;
-    struct duress_prng prng;
-    struct duress_retry_budget budget;
-    uint32_t ended;
-    uint32_t cancelled;
-    struct crowd_call calls[CALL_COUNT];
-};
-
-static struct crowd the_crowd;
-
-static void crowd_ended(struct rig_answer *answer, void *context)
-{
-    struct crowd_call *call = context;
-    struct crowd *crowd = call->crowd;
-    crowd->ended++;
-    crowd->cancelled += answer->error == DURESS_E_CANCELLED;
-    duress_world_disarm(crowd->test.rig.client, &call->cancel);
-}
-
-static void crowd_begin(void *context)
-{
-    struct crowd_call *call = context;
-    call->answer.then = crowd_ended;
-    call->answer.then_context = call;
-    assert_int_equal(
-        rig_try_ask(call->crowd->test.agent, "x", call->deadline_ns, call->idempotent, call->streaming, &call->answer),
-        DURESS_OK);
-}
-
-static void crowd_cancel(void *context)
-{
-    struct crowd_call *call = context;
-    if (call->answer.call != NULL)
-        duress_call_cancel(call->answer.call);
-}
+enum { CALL_COUNT = CROWD_CALL_COUNT, SEED_COUNT = CROWD_SEED_COUNT };
 
 /* Every answer its own delay; some fail, some never come. */
-static void random_mood(void *context, struct rig_service *service, struct duress_call *call)
-{
-    static const enum duress_error codes[] = {DURESS_E_REFUSED, DURESS_E_RESET, DURESS_E_OVERLOADED, DURESS_E_INVALID};
-    struct crowd *crowd = context;
-    (void)call;
-    uint64_t mood = duress_prng_below(&crowd->prng, 100);
-    service->at_once = mood < 10;
-    service->silent = mood >= 95;
-    service->fail_count = mood >= 10 && mood < 35;
-    service->delay_ns_max = mood < 15 ? 0 : 400 * DURESS_MS;
-    service->chunk_count = (uint32_t)(mood % 4);
-    duress_failure_set(&service->failure, codes[mood % 4], DURESS_ORIGIN_AGENT, "mood %u", (unsigned)mood);
-}
+static const struct crowd_plan plan = {
+    .idempotent_ppm = 500000,
+    .streaming_ppm = 300000,
+    .deadline_ns_min = 5 * DURESS_S,
+    .deadline_ns_range = DURESS_S,
+    .moods =
+        {.at_once_below = 10, .fail_below = 35, .silent_from = 95, .delay_ns_max = 400 * DURESS_MS, .streams = true},
+};
 
-static void crowd_schedule(struct crowd *crowd)
-{
-    struct duress_world *world = crowd->test.rig.client;
-    uint64_t now_ns = rig_now_ns(&crowd->test.rig);
-    for (int i = 0; i < CALL_COUNT; i++) {
-        struct crowd_call *call = &crowd->calls[i];
-        *call = (struct crowd_call){.crowd = crowd};
-        uint64_t begin_ns = now_ns + duress_prng_below(&crowd->prng, 500 * DURESS_MS);
-        call->idempotent = duress_prng_chance(&crowd->prng, 500000);
-        call->streaming = duress_prng_chance(&crowd->prng, 300000);
-        call->deadline_ns = begin_ns + 5 * DURESS_S + duress_prng_below(&crowd->prng, DURESS_S);
-        duress_timer_init(&call->begin, crowd_begin, call);
-        duress_timer_init(&call->cancel, crowd_cancel, call);
-        duress_world_arm(world, &call->begin, begin_ns);
-        if (i % 3 == 0)
-            duress_world_arm(world, &call->cancel, begin_ns + duress_prng_below(&crowd->prng, 40 * DURESS_MS));
-    }
-}
+static struct layer_crowd the_crowd;
 
-static bool crowd_is_done(void *context)
-{
-    return ((const struct crowd *)context)->ended == CALL_COUNT;
-}
-
-static void crowd_run(struct crowd *crowd)
-{
-    struct rig *rig = &crowd->test.rig;
-    crowd_schedule(crowd);
-    assert_int_equal(duress_sim_run_until(rig->sim, crowd_is_done, crowd, rig_now_ns(rig) + 60 * DURESS_S), DURESS_OK);
-    for (int i = 0; i < CALL_COUNT; i++)
-        assert_int_equal(crowd->calls[i].answer.ended, 1);
-    assert_in_range(crowd->cancelled, 100, CALL_COUNT / 3 + 1);
-    assert_int_equal(duress_agent_in_flight_count(crowd->test.agent), 0);
-}
-
-typedef void (*crowd_wrap_fn)(struct crowd *crowd, struct duress_agent *inner);
-
-static void wrap_timeout(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_timeout(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_timeout_options options = {.limit_ns = 300 * DURESS_MS, .gap_ns = 200 * DURESS_MS};
     assert_int_equal(duress_with_timeout(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
-static void wrap_retry(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_retry(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_retry_options options = {.attempts_max = 4, .backoff_ns = 100 * DURESS_MS};
     assert_int_equal(duress_with_retry(inner, &options, NULL, &crowd->test.agent, NULL), DURESS_OK);
@@ -128,12 +41,12 @@ static const struct duress_breaker_layer_options wide_breaker = {
     .breaker = {.failures_to_open = 8, .recovery_ns = 20 * DURESS_MS, .probes_max = 3},
 };
 
-static void wrap_breaker(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_breaker(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     assert_int_equal(duress_with_breaker(inner, &wide_breaker, &crowd->test.agent, NULL), DURESS_OK);
 }
 
-static void wrap_hedge(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_hedge(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_hedge_layer_options options = {
         .hedge = {.attempts_max = 3,
@@ -146,7 +59,7 @@ static void wrap_hedge(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* retry -> hedge -> breaker -> timeout */
-static void wrap_hedged_stack(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_hedged_stack(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_retry_options retry = {.attempts_max = 3, .backoff_ns = 50 * DURESS_MS};
     struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
@@ -161,7 +74,7 @@ static void wrap_hedged_stack(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* metrics -> retry -> hedge -> breaker -> timeout */
-static void wrap_observed_stack(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_observed_stack(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     wrap_hedged_stack(crowd, inner);
     struct duress_agent *stack = crowd->test.agent;
@@ -169,14 +82,14 @@ static void wrap_observed_stack(struct crowd *crowd, struct duress_agent *inner)
     duress_agent_unref(stack);
 }
 
-static void wrap_bulkhead(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_bulkhead(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_bulkhead_layer_options options = {
         .bulkhead = {.limit = 100}, .waiting_max = 200, .wait_ns_max = 300 * DURESS_MS};
     assert_int_equal(duress_with_bulkhead(inner, &options, &crowd->test.agent, NULL), DURESS_OK);
 }
 
-static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_stack(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_retry_options retry = {.attempts_max = 4, .backoff_ns = 50 * DURESS_MS};
     struct duress_timeout_options timeout = {.limit_ns = 300 * DURESS_MS};
@@ -190,7 +103,7 @@ static void wrap_stack(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* All layers that duress_stack_new() knows. */
-static void wrap_full_stack(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_full_stack(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_cache_layer_options cache = {.cache = {.ttl_ns = 20 * DURESS_MS, .stale_ns = 50 * DURESS_MS}};
     struct duress_bulkhead_layer_options bulkhead = {.bulkhead = {.limit = 60}, .waiting_max = 100};
@@ -214,7 +127,7 @@ static void wrap_full_stack(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* About as fast as they come: some pass, some wait, some are refused. */
-static void wrap_limiter(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_limiter(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     struct duress_rate_limiter_options options = {
         .bucket = {.rate = 1500, .burst = 60},
@@ -224,7 +137,7 @@ static void wrap_limiter(struct crowd *crowd, struct duress_agent *inner)
 }
 
 /* In its place around retry, breaker and timeout, and once more where it limits the attempts. */
-static void wrap_limited_stack(struct crowd *crowd, struct duress_agent *inner)
+static void wrap_limited_stack(struct layer_crowd *crowd, struct duress_agent *inner)
 {
     wrap_limiter(crowd, inner);
     struct duress_agent *attempts = crowd->test.agent;
@@ -235,48 +148,27 @@ static void wrap_limited_stack(struct crowd *crowd, struct duress_agent *inner)
     duress_agent_unref(stack);
 }
 
-static void assert_settled(struct duress_layer_counts counts, uint64_t begun_min)
+static void assert_a_third_was_cancelled(const struct crowd *crowd)
 {
-    assert_balanced(counts);
-    assert_int_equal(counts.in_flight, 0);
-    assert_true(counts.begun >= begun_min);
+    assert_in_range(crowd->cancelled, 100, CALL_COUNT / 3 + 1);
 }
 
-static void crowd_open(struct crowd *crowd, uint64_t seed)
+static struct layer_crowd *crowd_local(layer_crowd_wrap_fn wrap, uint64_t seed)
 {
-    layer_test_open(&crowd->test, seed);
-    struct duress_retry_budget_options budget = {.capacity = 200, .deposit_milli = 100};
-    assert_int_equal(duress_retry_budget_init(&crowd->budget, &budget, NULL), DURESS_OK);
-    duress_prng_init(&crowd->prng, seed, 99);
-    crowd->ended = 0;
-    crowd->cancelled = 0;
-}
-
-/* A layer around a local service: when the last call has ended nothing at all is left to happen. */
-static struct crowd *crowd_local(crowd_wrap_fn wrap, uint64_t seed)
-{
-    struct crowd *crowd = &the_crowd;
-    crowd_open(crowd, seed);
-    crowd->test.service.on_call = random_mood;
-    crowd->test.service.context = crowd;
-    wrap(crowd, crowd->test.service.agent);
-    crowd_run(crowd);
-    uint64_t ended_ns = rig_now_ns(&crowd->test.rig);
-    rig_run_dry(&crowd->test.rig);
-    assert_int_equal(rig_now_ns(&crowd->test.rig), ended_ns); /* no timer was armed any more */
-    assert_int_equal(crowd->test.service.running, 0);
-    return crowd;
+    layer_crowd_run(&the_crowd, &plan, wrap, seed);
+    assert_a_third_was_cancelled(&the_crowd.crowd);
+    return &the_crowd;
 }
 
 static void a_thousand_calls_through_the_timeout(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_timeout, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_timeout, seed);
         struct duress_layer_counts counts = duress_timeout_counts(crowd->test.agent);
         assert_settled(counts, CALL_COUNT);
         assert_int_equal(counts.begun, CALL_COUNT);
-        assert_int_equal(counts.cancelled, crowd->cancelled);
+        assert_int_equal(counts.cancelled, crowd->crowd.cancelled);
         assert_true(counts.timed_out > 50);
         layer_test_close(&crowd->test);
     }
@@ -286,7 +178,7 @@ static void a_thousand_calls_through_the_retry(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_retry, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_retry, seed);
         struct duress_retry_counts counts = duress_retry_counts(crowd->test.agent);
         assert_settled(counts.calls, CALL_COUNT);
         assert_int_equal(counts.waiting, 0);
@@ -300,7 +192,7 @@ static void a_thousand_calls_through_the_breaker(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_breaker, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_breaker, seed);
         struct duress_layer_counts counts = duress_breaker_counts(crowd->test.agent);
         struct duress_breaker_snapshot policy;
         assert_settled(counts, CALL_COUNT);
@@ -319,11 +211,11 @@ static void a_thousand_calls_through_the_hedge(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_hedge, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_hedge, seed);
         struct duress_hedge_counts counts = duress_hedge_counts(crowd->test.agent);
         assert_settled(counts.calls, CALL_COUNT);
         assert_int_equal(counts.calls.begun, CALL_COUNT);
-        assert_int_equal(counts.calls.cancelled, crowd->cancelled);
+        assert_int_equal(counts.calls.cancelled, crowd->crowd.cancelled);
         assert_int_equal(counts.attempts, crowd->test.service.begun);
         assert_int_equal(counts.attempts, CALL_COUNT + counts.hedges);
         assert_in_range(counts.hedges, 50, 200 + CALL_COUNT / 10); /* what the budget allows at most */
@@ -336,7 +228,7 @@ static void a_thousand_calls_through_a_hedged_stack(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_hedged_stack, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_hedged_stack, seed);
         struct duress_breaker_snapshot policy;
         assert_settled(duress_retry_counts(crowd->test.agent).calls, CALL_COUNT);
         assert_settled(duress_hedge_counts(crowd->test.agent).calls, CALL_COUNT);
@@ -353,7 +245,7 @@ static void a_thousand_calls_through_the_metrics(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_observed_stack, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_observed_stack, seed);
         struct duress_metrics metrics;
         struct duress_metrics_layer layers[4];
         assert_int_equal(duress_metrics_read(crowd->test.agent, &metrics), DURESS_OK);
@@ -361,7 +253,7 @@ static void a_thousand_calls_through_the_metrics(void **state)
         assert_int_equal(metrics.calls.begun, CALL_COUNT);
         uint64_t told[DURESS_ERROR_NUMBER_END] = {0};
         for (int i = 0; i < CALL_COUNT; i++)
-            told[-crowd->calls[i].answer.error]++;
+            told[-crowd->crowd.calls[i].answer.error]++;
         assert_memory_equal(metrics.ended, told, sizeof told); /* what the callers were told, code by code */
         assert_int_equal(metrics.succeeded.count, told[0]);
         assert_int_equal(metrics.failed.count, CALL_COUNT - told[0] - told[-DURESS_E_CANCELLED]);
@@ -376,7 +268,7 @@ static void a_thousand_calls_through_the_bulkhead(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_bulkhead, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_bulkhead, seed);
         struct duress_bulkhead_counts counts = duress_bulkhead_counts(crowd->test.agent);
         assert_settled(counts.calls, CALL_COUNT);
         assert_int_equal(counts.running, 0);
@@ -392,7 +284,7 @@ static void a_thousand_calls_through_the_full_stack(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_full_stack, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_full_stack, seed);
         struct duress_metrics_layer layers[8];
         assert_int_equal(duress_metrics_layers(crowd->test.agent, layers, 8), 7); /* metrics are not their own layer */
         for (int i = 0; i < 7; i++)
@@ -410,7 +302,7 @@ static void a_thousand_calls_through_the_stack(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_stack, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_stack, seed);
         assert_settled(duress_retry_counts(crowd->test.agent).calls, CALL_COUNT);
         assert_settled(duress_breaker_counts(crowd->test.agent), 1);
         assert_settled(duress_timeout_counts(crowd->test.agent), 1);
@@ -432,10 +324,10 @@ static void a_thousand_calls_through_the_rate_limiter(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_limiter, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_limiter, seed);
         struct duress_rate_limiter_counts counts = duress_rate_limiter_counts(crowd->test.agent);
         assert_limiter_settled(crowd->test.agent, CALL_COUNT);
-        assert_int_equal(counts.calls.cancelled, crowd->cancelled);
+        assert_int_equal(counts.calls.cancelled, crowd->crowd.cancelled);
         /* They come in half a second, and the last one waits for at most 40 others. */
         assert_in_range(crowd->test.service.begun, 500, 60 + 40 + 1500 / 2);
         assert_true(counts.waited > 100);
@@ -450,7 +342,7 @@ static void a_thousand_calls_through_the_limited_stack(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < SEED_COUNT; seed++) {
-        struct crowd *crowd = crowd_local(wrap_limited_stack, seed);
+        struct layer_crowd *crowd = crowd_local(wrap_limited_stack, seed);
         assert_limiter_settled(crowd->test.agent, CALL_COUNT);
         assert_settled(duress_retry_counts(crowd->test.agent).calls, 500);
         assert_settled(duress_breaker_counts(crowd->test.agent), 1);
@@ -461,13 +353,12 @@ static void a_thousand_calls_through_the_limited_stack(void **state)
 
 /* --- over the network --- */
 
-static void crowd_remote(crowd_wrap_fn wrap, uint64_t seed, uint32_t in_flight_max, uint32_t connections_max)
+static void crowd_remote(layer_crowd_wrap_fn wrap, uint64_t seed, uint32_t in_flight_max, uint32_t connections_max)
 {
-    struct crowd *crowd = &the_crowd;
+    struct layer_crowd *crowd = &the_crowd;
     struct rig *rig = &crowd->test.rig;
-    crowd_open(crowd, seed);
-    rig->service.on_call = random_mood;
-    rig->service.context = crowd;
+    layer_crowd_open(crowd, &plan, seed);
+    crowd_join_service(&crowd->crowd, &rig->service);
     rig_serve(rig, &(struct duress_server_options){.in_flight_max = 16});
     struct duress_agent *remote = rig_remote(
         rig, &(struct duress_remote_options){.in_flight_max = in_flight_max, .connections_max = connections_max});
@@ -475,7 +366,8 @@ static void crowd_remote(crowd_wrap_fn wrap, uint64_t seed, uint32_t in_flight_m
         wrap(crowd, remote);
     else
         crowd->test.agent = duress_agent_ref(remote);
-    crowd_run(crowd);
+    crowd_run(&crowd->crowd, crowd->test.agent);
+    assert_a_third_was_cancelled(&crowd->crowd);
     assert_int_equal(duress_remote_counts(remote).calls_waiting, 0);
     assert_int_equal(duress_agent_in_flight_count(remote), 0);
     assert_int_equal(duress_remote_counts(remote).replies_stray, 0);
