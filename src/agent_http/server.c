@@ -254,8 +254,11 @@ int duress_http_server_new(const struct duress_http_server_options *options, str
     int error = duress__http_server_options_check(options, why);
     if (error != DURESS_OK)
         return error;
-    if (server == NULL)
+    if (server == NULL) {
+        if (why != NULL)
+            duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER, "server: must be given");
         return DURESS_E_INVALID;
+    }
     const struct duress_allocator *allocator =
         options->allocator != NULL ? options->allocator : duress_world_allocator(options->world);
     struct duress_http_server *made = duress_allocate_zeroed(allocator, 1, sizeof *made);

@@ -10,6 +10,7 @@
 
 enum {
     CACHE_MESSAGE_OVERHEAD_BYTES = 80, /* what a message needs beside its bytes, generously */
+    CACHE_FLIGHTS_NESTED_MAX = 64,     /* in each other's calls, before one is taken for a circle */
     CACHE_SWEEP_COUNT = 2,             /* dead entries that a call sweeps out: more than it can bring in */
 };
 
@@ -271,14 +272,70 @@ static void cache_pass(struct cache_layer *layer, struct cache_call *state)
     duress__layer_fail_memory(&layer->layer, state->call, DURESS_ORIGIN_CACHE);
 }
 
-static void cache_refuse(struct cache_layer *layer, struct duress_call *call)
+static void cache_refuse(struct cache_layer *layer, struct duress_call *call, struct duress_failure *failure)
+{
+    failure->ambiguous = false;
+    layer_count_end(&layer->layer, &layer->layer.counts.refused);
+    duress_call_fail(call, failure);
+}
+
+static void cache_refuse_full(struct cache_layer *layer, struct duress_call *call)
 {
     struct duress_failure failure;
     duress_failure_set(&failure, DURESS_E_BULKHEAD_FULL, DURESS_ORIGIN_CACHE,
                        "%u calls wait for calls below already, as many as waiting_max allows",
                        (unsigned)layer->options.cache.waiting_max);
-    layer_count_end(&layer->layer, &layer->layer.counts.refused);
-    duress_call_fail(call, &failure);
+    cache_refuse(layer, call, &failure);
+}
+
+static void cache_refuse_circle(struct cache_layer *layer, struct duress_call *call)
+{
+    struct duress_failure failure;
+    duress_failure_set(&failure, DURESS_E_INVALID, DURESS_ORIGIN_CACHE,
+                       "the call below would wait for itself: does an agent ask itself?");
+    cache_refuse(layer, call, &failure);
+}
+
+/* The entry, of whatever cache, whose flight |call| is a part of; NULL: it is part of none. */
+static const struct cache_entry *cache_entry_above(const struct duress_call *call)
+{
+    while (call->parent != NULL)
+        call = call->parent;
+    return call->on_end == cache_flight_ended ? call->context : NULL;
+}
+
+/* Whether something that |entry|'s flight has begun waits for |waited|'s. There is no circle among those that wait, for
+ * each that would close one is refused; |depth| bounds the stack where flights are nested without end. */
+static bool cache_is_waited_for(const struct cache_entry *waited, const struct cache_entry *entry, unsigned depth)
+{
+    if (waited == NULL)
+        return false;
+    if (waited == entry || depth == 0)
+        return true;
+    const struct duress_cache_waiter *waiter = NULL;
+    while ((waiter = duress_cache_waiter_after(&waited->entry, waiter)) != NULL)
+        if (cache_is_waited_for(cache_entry_above(((const struct cache_call *)waiter)->call), entry, depth - 1))
+            return true;
+    return false;
+}
+
+/* What the call below has sent is not seen from here. */
+static void cache_mark_waiting(struct duress_call *call)
+{
+    duress_call_mark_sent(call);
+    duress_call_mark_stage(call, DURESS_ORIGIN_CACHE);
+}
+
+static void cache_join(struct cache_layer *layer, struct cache_call *state, struct cache_entry *entry)
+{
+    /* Its flight belongs to no caller: no deadline and no depth of calls would end a circle. */
+    if (cache_is_waited_for(cache_entry_above(state->call), entry, CACHE_FLIGHTS_NESTED_MAX)) {
+        cache_refuse_circle(layer, state->call);
+        return;
+    }
+    layer->joined++;
+    cache_mark_waiting(state->call);
+    duress_cache_join(&layer->cache, &entry->entry, &state->waiter);
 }
 
 /* Begins the one call below. It is no child of |state|'s call, which may go before it ends. */
@@ -302,13 +359,6 @@ static void cache_take_off(struct cache_layer *layer, struct cache_entry *entry,
     duress__layer_fail_memory(&layer->layer, call, DURESS_ORIGIN_CACHE);
 }
 
-/* What the call below has sent is not seen from here. */
-static void cache_mark_waiting(struct duress_call *call)
-{
-    duress_call_mark_sent(call);
-    duress_call_mark_stage(call, DURESS_ORIGIN_CACHE);
-}
-
 static void cache_ask(struct cache_layer *layer, struct cache_call *state, struct cache_entry *entry,
                       const struct duress_cache_key *key, uint64_t hash)
 {
@@ -321,13 +371,11 @@ static void cache_ask(struct cache_layer *layer, struct cache_call *state, struc
         duress_call_reply(call, entry->reply);
         return;
     case DURESS_CACHE_FULL:
-        cache_refuse(layer, call);
+        cache_refuse_full(layer, call);
         return;
     case DURESS_CACHE_JOIN:
         DURESS_ASSERT(entry != NULL);
-        layer->joined++;
-        cache_mark_waiting(call);
-        duress_cache_join(&layer->cache, &entry->entry, &state->waiter);
+        cache_join(layer, state, entry);
         return;
     case DURESS_CACHE_LEAD:
         break;

@@ -226,6 +226,13 @@ void duress_cache_land(struct duress_cache *cache, struct duress_cache_entry *en
     cache_unlist_if_idle(cache, entry);
 }
 
+const struct duress_cache_waiter *duress_cache_waiter_after(const struct duress_cache_entry *entry,
+                                                            const struct duress_cache_waiter *waiter)
+{
+    const struct duress_cache_link *next = waiter != NULL ? waiter->link.next : entry->waiters.next;
+    return next != &entry->waiters ? (const struct duress_cache_waiter *)next : NULL;
+}
+
 struct duress_cache_waiter *duress_cache_next(struct duress_cache_link *waiters)
 {
     if (waiters->next == waiters)

@@ -501,17 +501,6 @@ static void what_cannot_be_served_is_told(void **state)
     struct duress_failure why;
     assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_ADDRESS_IN_USE);
     assert_non_null(strstr(why.detail, ":7000: address already in use"));
-    options.agent = NULL;
-    assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
-    options.agent = served->rig.service.agent;
-    options.in_flight_max = 65537;
-    assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "in_flight_max: 65537 is not from 1 to 65536");
-    options.in_flight_max = 0;
-    options.requests_max = 1000001;
-    assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_INVALID);
-    assert_string_equal(why.detail, "requests_max: 1000001 is not from 1 to 1000000");
-    options.requests_max = 0;
     assert_int_equal(duress_server_new(&options, NULL, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "server: must be given");
     struct probe_heap heap;
@@ -520,6 +509,44 @@ static void what_cannot_be_served_is_told(void **state)
     assert_int_equal(duress_server_new(&options, &second, &why), DURESS_E_NO_MEMORY);
     assert_string_equal(why.detail, "no memory for the server");
     assert_int_equal(heap.live_count, 0);
+    rig_close(&served->rig);
+}
+
+static void bad_options_are_refused_by_name(void **state)
+{
+    static const struct {
+        struct duress_server_options options;
+        const char *detail;
+    } cases[] = {
+        {{.connections_max = 1000001}, "connections_max: 1000001 is not from 1 to 1000000"},
+        {{.in_flight_max = 65537}, "in_flight_max: 65537 is not from 1 to 65536"},
+        {{.requests_max = 1000001}, "requests_max: 1000001 is not from 1 to 1000000"},
+        {{.frame_bytes_max = 255}, "frame_bytes_max: 255 is not from 256 to 4294967295"},
+        {{.frame_bytes_max = (size_t)UINT32_MAX + 1}, "frame_bytes_max: 4294967296 is not from 256 to 4294967295"},
+    };
+    struct served *served = *state;
+    struct duress_server *server = NULL;
+    struct duress_failure why;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct duress_server_options options = cases[i].options;
+        options.world = served->rig.server_world;
+        options.agent = served->rig.service.agent;
+        options.address = duress_sim_host_address(served->rig.server_host, RIG_PORT);
+        assert_int_equal(duress_server_new(&options, &server, &why), DURESS_E_INVALID);
+        assert_string_equal(why.detail, cases[i].detail);
+        assert_int_equal(duress_server_new(&options, &server, NULL), DURESS_E_INVALID);
+    }
+    struct duress_server_options options = {.world = served->rig.server_world};
+    assert_int_equal(duress_server_new(&options, &server, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "world and agent: must be given");
+    assert_int_equal(duress_server_new(NULL, &server, &why), DURESS_E_INVALID);
+    struct rig_service far;
+    rig_service_open(&far, served->rig.client, "far");
+    options.agent = far.agent;
+    assert_int_equal(duress_server_new(&options, &server, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "agent: belongs to another world");
+    rig_service_close(&far);
+    assert_null(server);
     rig_close(&served->rig);
 }
 
@@ -548,6 +575,7 @@ int main(void)
         cmocka_unit_test_setup(stop_cuts_what_does_not_finish_by_its_deadline, setup),
         cmocka_unit_test_setup(stop_without_connections_is_done_at_once, setup),
         cmocka_unit_test_setup(what_cannot_be_served_is_told, setup),
+        cmocka_unit_test_setup(bad_options_are_refused_by_name, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -397,9 +397,14 @@ static void bad_options_are_refused_by_name(void **state)
         {{.url = "http://a", .connect_timeout_ns = 1}, "connect_timeout_ns: 1 is not from 1000000 to 3600000000000"},
         {{.url = "http://a", .idle_timeout_ns = DURESS_MS},
          "idle_timeout_ns: 1000000 is not from 1000000000 to 86400000000000"},
+        {{.url = "http://a", .connect_timeout_ns = 3601 * DURESS_S},
+         "connect_timeout_ns: 3601000000000 is not from 1000000 to 3600000000000"},
+        {{.url = "http://a", .idle_timeout_ns = 86401 * DURESS_S},
+         "idle_timeout_ns: 86401000000000 is not from 1000000000 to 86400000000000"},
         {{.url = "http://a", .connections_max = 65537}, "connections_max: 65537 is not from 1 to 65536"},
         {{.url = "http://a", .in_flight_max = 65537}, "in_flight_max: 65537 is not from 1 to 65536"},
         {{.url = "http://a", .head_bytes_max = 1}, "head_bytes_max: 1 is not from 256 to 1048576"},
+        {{.url = "http://a", .head_bytes_max = 1048577}, "head_bytes_max: 1048577 is not from 256 to 1048576"},
         {{.url = "http://a", .body_bytes_max = 255}, "body_bytes_max: 255 is not from 256 to 4294967295"},
     };
     struct http_rig rig;

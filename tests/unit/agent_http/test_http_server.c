@@ -451,7 +451,9 @@ static void bad_options_are_refused_by_their_name(void **state)
         {{.requests_max = 1000001}, "requests_max: 1000001 is not from 1 to 1000000"},
         {{.backlog = 65536}, "backlog: 65536 is not from 1 to 65535"},
         {{.header_bytes_max = 1023}, "header_bytes_max: 1023 is not from 1024 to 1048576"},
+        {{.header_bytes_max = 1048577}, "header_bytes_max: 1048577 is not from 1024 to 1048576"},
         {{.body_bytes_max = 255}, "body_bytes_max: 255 is not from 256 to 4294967295"},
+        {{.body_bytes_max = (size_t)UINT32_MAX + 1}, "body_bytes_max: 4294967296 is not from 256 to 4294967295"},
     };
     struct web *web = *state;
     struct duress_http_server *server = NULL;
@@ -472,7 +474,17 @@ static void bad_options_are_refused_by_their_name(void **state)
     options.agent = NULL;
     assert_int_equal(duress_http_server_new(&options, &server, &why), DURESS_E_INVALID);
     assert_string_equal(why.detail, "world and agent: must be given");
+    struct duress_world *other = NULL;
+    assert_int_equal(duress_world_live_new(NULL, &other, NULL), DURESS_OK);
+    options = (struct duress_http_server_options){
+        .world = other, .agent = web->service.agent, .address = duress_address_loopback(0)};
+    assert_int_equal(duress_http_server_new(&options, &server, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "agent: belongs to another world");
+    duress_world_free(other);
     assert_null(server);
+    options.world = web->world;
+    assert_int_equal(duress_http_server_new(&options, NULL, &why), DURESS_E_INVALID);
+    assert_string_equal(why.detail, "server: must be given");
     duress_http_server_free(NULL);
     web_close(web);
 }

@@ -297,6 +297,10 @@ static void who_leaves_while_the_landed_are_told_is_not_told(void **state)
     struct duress_cache_entry *entry = lead(test, 0, "a");
     duress_cache_join(&test->cache, entry, &test->waiters[1]);
     duress_cache_join(&test->cache, entry, &test->waiters[2]);
+    const struct duress_cache_waiter *waiting = NULL;
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(waiting = duress_cache_waiter_after(entry, waiting), &test->waiters[i]);
+    assert_null(duress_cache_waiter_after(entry, waiting));
     duress_cache_land(&test->cache, entry, &landed);
     assert_ptr_equal(duress_cache_next(&landed), &test->waiters[0]);
     assert_false(duress_cache_leave(&test->cache, &test->waiters[1]));

@@ -25,7 +25,9 @@
  *   used ones.
  *
  * A call beyond waiting_max ends with DURESS_E_BULKHEAD_FULL, origin CACHE; one whose shared call takes longer than
- * flight_limit_ns with DURESS_E_DEADLINE, origin CACHE. All other failures are those of the inner agent.
+ * flight_limit_ns with DURESS_E_DEADLINE, origin CACHE; one that the shared call would have to wait for, through this
+ * cache or others, because an agent asks itself, with DURESS_E_INVALID, origin CACHE. All other failures are those of
+ * the inner agent.
  *
  * Memory: an entry is counted as its own struct, the bytes of its key (with the default key the whole request, of which
  * a reference is held) and of its reply, and what both messages need beside. A hit allocates nothing; a miss nothing

@@ -196,6 +196,11 @@ DURESS_API void duress_cache_land(struct duress_cache *cache, struct duress_cach
  * among them. */
 DURESS_API struct duress_cache_waiter *duress_cache_next(struct duress_cache_link *waiters) DURESS_NONNULL(1);
 
+/* Who waits for |entry|'s flight: the one that came after |waiter|, the first for NULL. NULL: nobody else. */
+DURESS_API const struct duress_cache_waiter *duress_cache_waiter_after(const struct duress_cache_entry *entry,
+                                                                       const struct duress_cache_waiter *waiter)
+    DURESS_NONNULL(1);
+
 /* The entry whose reply is given up next: the least recently used one while there is more than is allowed; NULL where
  * there is not. It has no reply any more (release it), and may be idle. */
 DURESS_API struct duress_cache_entry *duress_cache_excess(struct duress_cache *cache) DURESS_NONNULL(1);
