@@ -49,6 +49,7 @@ enum http_abort {
     HTTP_ABORT_NONE = 0,
     HTTP_ABORT_HEAD_TOO_LARGE,
     HTTP_ABORT_BODY_TOO_LARGE,
+    HTTP_ABORT_LENGTHS_DIFFER, /* two of Content-Length: where the reply ends is anybody's guess */
     HTTP_ABORT_NO_MEMORY,
     HTTP_ABORT_REPEATED, /* libcurl was about to send a request for the second time */
 };
@@ -66,6 +67,8 @@ struct http_head {
     bool whole; /* its empty line has come */
     char content_type[HTTP_VALUE_BYTES_MAX];
     char retry_after[HTTP_VALUE_BYTES_MAX];
+    char length[HTTP_VALUE_BYTES_MAX]; /* Content-Length, the first one */
+    bool lengths_differ;
 };
 
 enum transfer_phase {

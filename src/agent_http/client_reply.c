@@ -136,6 +136,9 @@ static void outcome_of_abort(struct outcome *outcome, struct http_transfer *tran
     case HTTP_ABORT_BODY_TOO_LARGE:
         outcome_fail(outcome, DURESS_E_MALFORMED, DURESS_ORIGIN_RECEIVE, sent, "a reply's body above the limit");
         return;
+    case HTTP_ABORT_LENGTHS_DIFFER:
+        outcome_fail(outcome, DURESS_E_MALFORMED, DURESS_ORIGIN_RECEIVE, sent, "a reply of two lengths");
+        return;
     case HTTP_ABORT_REPEATED:
         outcome_fail(outcome, was_reset(transfer) ? DURESS_E_RESET : DURESS_E_TRUNCATED, DURESS_ORIGIN_RECEIVE, sent,
                      "the connection ended before the reply");

@@ -93,6 +93,12 @@ static void head_line(struct http_head *head, struct duress_slice line)
         value_keep(head->content_type, value, length);
     } else if ((value = header_value(line, "Retry-After:", &length)) != NULL) {
         value_keep(head->retry_after, value, length);
+    } else if ((value = header_value(line, "Content-Length:", &length)) != NULL) {
+        bool first = head->length[0] == '\0';
+        if (memchr(value, ',', length) != NULL ||
+            (!first && (strlen(head->length) != length || memcmp(head->length, value, length) != 0)))
+            head->lengths_differ = true;
+        value_keep(head->length, value, length);
     }
 }
 
@@ -107,6 +113,10 @@ static size_t transfer_head(char *bytes, size_t size, size_t count, void *contex
     }
     if (length > 0)
         head_line(&transfer->head, duress_slice_bytes(bytes, length));
+    if (transfer->head.lengths_differ) {
+        transfer->abort = HTTP_ABORT_LENGTHS_DIFFER;
+        return 0;
+    }
     return length;
 }
 

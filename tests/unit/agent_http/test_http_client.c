@@ -364,6 +364,23 @@ static void a_simulated_world_is_not_supported(void **state)
     duress_world_free(world);
 }
 
+/* Nobody may be sent elsewhere by a variable that was meant for another program. */
+static void proxies_of_the_environment_are_not_used(void **state)
+{
+    struct http_rig rig;
+    struct http_answer answer = {.ended = 0};
+    (void)state;
+    http_rig_open(&rig);
+    struct duress_agent *agent = http_rig_agent(&rig, NULL);
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    int error = http_ask_and_wait(&rig, agent, "x", &answer);
+    assert_int_equal(unsetenv("http_proxy"), 0);
+    assert_int_equal(error, DURESS_OK);
+    http_answer_clear(&answer);
+    duress_agent_unref(agent);
+    http_rig_close(&rig);
+}
+
 static void bad_options_are_refused_by_name(void **state)
 {
     static const char *const crlf[] = {"A: b\r\nC: d"};
@@ -465,6 +482,7 @@ int main(void)
         cmocka_unit_test(connections_that_nobody_uses_are_closed),
         cmocka_unit_test(a_connection_that_died_idle_is_not_used_again),
         cmocka_unit_test(a_simulated_world_is_not_supported),
+        cmocka_unit_test(proxies_of_the_environment_are_not_used),
         cmocka_unit_test(bad_options_are_refused_by_name),
         cmocka_unit_test(what_cannot_be_sent_is_refused_before_any_connect),
     };

@@ -154,6 +154,9 @@ static const struct reply_row reply_rows[] = {
     {"a body shorter than announced", HEAD "Content-Length: 4000\r\n\r\n" HTTP_OK_BODY, DURESS_E_TRUNCATED, HTTP_FIN},
     {"a body longer than announced", HEAD "Content-Length: 10\r\n\r\n" HTTP_OK_BODY, DURESS_E_TRUNCATED, HTTP_KEEP},
     {"a length below zero", HEAD "Content-Length: -1\r\n\r\n" HTTP_OK_BODY, DURESS_E_MALFORMED, HTTP_KEEP},
+    {"two lengths that differ", HEAD "Content-Length: 5\r\nContent-Length: $LENGTH\r\n\r\n" HTTP_OK_BODY,
+     DURESS_E_MALFORMED, HTTP_KEEP},
+    {"two lengths in one", HEAD "Content-Length: 5, 6\r\n\r\n" HTTP_OK_BODY, DURESS_E_MALFORMED, HTTP_KEEP},
     {"a length that is no number", HEAD "Content-Length: many\r\n\r\n" HTTP_OK_BODY, DURESS_E_MALFORMED, HTTP_KEEP},
     {"a length beyond 64 bits", HEAD "Content-Length: 99999999999999999999999\r\n\r\nx", DURESS_E_MALFORMED, HTTP_FIN},
     {"chunks of no number", HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", DURESS_E_MALFORMED,
@@ -417,6 +420,42 @@ static void deep_json_is_malformed(void **state)
     http_rig_close(&rig);
 }
 
+/* Says the start of a reply at once, and what follows a byte at a time, for longer than anybody waits. */
+static void say_in_drips(void *context, struct http_conn *conn)
+{
+    const char *const *says = context;
+    http_conn_say(conn, *says);
+    conn->rig->drips = true;
+    static char filler[1024 * 1024];
+    memset(filler, 'z', sizeof filler - 1);
+    http_conn_say_bytes(conn, filler, sizeof filler - 1);
+}
+
+static void bytes_that_drip_buy_no_time(void **state)
+{
+    static const char *const starts[] = {"HTTP/1.1 200 OK\r\nX: ", HEAD "Content-Length: 2000000\r\n\r\n",
+                                         HEAD "Transfer-Encoding: chunked\r\n\r\nfffff\r\n"};
+    struct http_rig rig;
+    (void)state;
+    http_rig_open(&rig);
+    struct duress_agent *agent = http_rig_agent(&rig, NULL);
+    for (size_t i = 0; i < 2 * sizeof starts / sizeof starts[0]; i++) {
+        struct http_answer answer = {.ended = 0};
+        rig.on_request = say_in_drips;
+        rig.context = (void *)&starts[i / 2];
+        rig.drips = false;
+        uint64_t deadline_ns = duress_world_now_ns(rig.world) + 100 * DURESS_MS;
+        assert_int_equal(http_try_ask(agent, "x", deadline_ns, i % 2 == 1, &answer), DURESS_OK);
+        http_run_until_ended(&rig, &answer);
+        assert_int_equal(answer.error, DURESS_E_DEADLINE);
+        assert_true(answer.failure.ambiguous);
+        assert_true(answer.ended_ns >= deadline_ns);
+        http_run_until_alone(&rig); /* nobody goes on listening */
+    }
+    duress_agent_unref(agent);
+    http_rig_close(&rig);
+}
+
 /* --- what belongs to nobody --- */
 
 /* A second reply right behind the first, and one that comes while nothing is asked. */
@@ -484,6 +523,34 @@ static void a_request_is_not_repeated_where_a_kept_connection_dies_under_it(void
     }
 }
 
+/* Nor over another kept one, where no socket is opened any more. */
+static void a_request_is_not_repeated_over_another_kept_connection(void **state)
+{
+    struct http_rig rig;
+    struct http_answer answers[2] = {{.ended = 0}};
+    enum http_after how = HTTP_FIN;
+    (void)state;
+    http_rig_open(&rig);
+    struct duress_agent *agent = http_rig_agent(&rig, NULL);
+    rig.on_request = answer_once_then_part;
+    rig.context = &how;
+    for (int i = 0; i < 2; i++)
+        http_ask(agent, "x", &answers[i]);
+    for (int i = 0; i < 2; i++) {
+        http_run_until_ended(&rig, &answers[i]);
+        assert_int_equal(answers[i].error, DURESS_OK);
+    }
+    assert_int_equal(rig.accepted, 2);
+    assert_int_equal(http_ask_and_wait(&rig, agent, "x", &answers[0]), DURESS_E_TRUNCATED);
+    assert_true(answers[0].failure.ambiguous);
+    assert_int_equal(rig.requests, 3);
+    assert_int_equal(rig.accepted, 2);
+    for (int i = 0; i < 2; i++)
+        http_answer_clear(&answers[i]);
+    duress_agent_unref(agent);
+    http_rig_close(&rig);
+}
+
 /* libcurl's handles remember the last call of the kernel that failed: not the next call's trouble. */
 static void a_reset_is_not_remembered_for_the_next_call(void **state)
 {
@@ -512,11 +579,13 @@ int main(void)
         cmocka_unit_test(half_a_reply_is_never_taken_for_a_whole_one),
         cmocka_unit_test(a_reply_byte_by_byte_is_a_reply),
         cmocka_unit_test(what_comes_before_the_reply_is_passed_over),
+        cmocka_unit_test(bytes_that_drip_buy_no_time),
         cmocka_unit_test(heads_and_bodies_have_limits),
         cmocka_unit_test(deep_json_is_malformed),
         cmocka_unit_test(a_reply_that_nobody_asked_for_reaches_nobody),
         cmocka_unit_test(a_reset_is_not_remembered_for_the_next_call),
         cmocka_unit_test(a_request_is_not_repeated_where_a_kept_connection_dies_under_it),
+        cmocka_unit_test(a_request_is_not_repeated_over_another_kept_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,43 @@ static void deep_nesting_and_long_ids_are_refused(void **state)
     web_close(web);
 }
 
+/* An id is the peer's own business: nothing is found by it. */
+static void requests_of_one_id_get_an_answer_each(void **state)
+{
+    enum { CLIENTS = 8 };
+    struct web *web = *state;
+    struct web_client clients[CLIENTS];
+    struct web_reply reply;
+    char text[2][32];
+    web_serve(web, NULL);
+    web->service.delay_ns_min = web->service.delay_ns_max = DURESS_MS;
+    for (int i = 0; i < CLIENTS; i++) {
+        web_connect(web, &clients[i]);
+        for (int j = 0; j < 2; j++) {
+            (void)snprintf(text[j], sizeof text[j], "%d and %d", i, j);
+            web_ask(&clients[i], j == 0 ? "/process" : "/stream", "same", text[j]);
+        }
+    }
+    for (int i = CLIENTS; i-- > 0;) {
+        for (int j = 0; j < 2; j++) {
+            (void)snprintf(text[j], sizeof text[j], "\"re: %d and %d\"", i, j);
+            web_await(web, &clients[i], &reply);
+            assert_body_has(reply, "\"id\":\"same\"");
+            assert_body_has(reply, text[j]);
+        }
+        web_disconnect(&clients[i]);
+    }
+    assert_int_equal(web_counts(web).arrivals, 2 * CLIENTS);
+    web_connect(web, &clients[0]); /* an id that is given twice: the last one counts */
+    web_post(&clients[0], "/process", "",
+             "{\"id\":\"first\",\"version\":\"1.0\",\"type\":\"request\",\"id\":\"last\",\"payload\":{"
+             "\"method\":\"process\",\"message\":{\"role\":\"user\",\"content\":\"x\"}}}");
+    web_await(web, &clients[0], &reply);
+    assert_body_has(reply, "\"id\":\"last\"");
+    web_disconnect(&clients[0]);
+    web_close(web);
+}
+
 static void paths_and_methods_that_are_not_served_are_told(void **state)
 {
     static const struct {
@@ -536,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(bad_bodies_are_refused_and_the_connection_kept, setup),
         cmocka_unit_test_setup(deep_nesting_and_long_ids_are_refused, setup),
+        cmocka_unit_test_setup(requests_of_one_id_get_an_answer_each, setup),
         cmocka_unit_test_setup(paths_and_methods_that_are_not_served_are_told, setup),
         cmocka_unit_test_setup(heads_that_promise_a_wrong_body_are_refused_before_it, setup),
         cmocka_unit_test_setup(headers_beyond_the_limit_are_refused, setup),
