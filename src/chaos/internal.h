@@ -145,6 +145,7 @@ struct chaos_driver {
     /* After a run: fills the outcome's figures. */
     void (*measure)(struct chaos *chaos, struct chaos_outcome *outcome);
 
+    uint16_t (*port_draw)(void); /* one that is free; live only */
     int (*service_start)(struct chaos_service *service, struct duress_failure *why);
     bool (*service_is_ready)(struct chaos_service *service);
     /* It dies, and chaos__service_ended() is called before this returns. */
@@ -161,6 +162,8 @@ struct chaos_driver {
     int (*service_descriptors)(struct chaos_service *service, uint32_t more, struct duress_failure *why);
     /* Connections that its kernel has taken, and itself not. */
     uint64_t (*service_queued)(struct chaos_service *service);
+    /* Writes the output of a command to standard output, which the runner shows. */
+    void (*service_show)(struct chaos_service *service);
     void (*service_free)(struct chaos_service *service);
 
     int (*relay_open)(struct chaos_link *link, struct duress_failure *why);
@@ -234,8 +237,16 @@ enum chaos_service_phase {
     CHAOS_SERVICE_STOPPING,
 };
 
+/* A command as a service: copies of what the test has given. */
+struct chaos_command {
+    char **arguments; /* up to a NULL; NULL: a service of ours */
+    enum chaos_ready ready;
+    char *ready_text;
+};
+
 struct chaos_service {
     struct chaos *chaos;
+    struct chaos_command command;
     struct chaos_service *next;
     char name[33];
     struct chaos_service_config config;
@@ -352,6 +363,13 @@ void *chaos__allocate(struct chaos *chaos, size_t bytes);
 /* Begins a call of |agent| with |text|, as |how| says: deadline, idempotence, whether chunks are asked for. */
 struct chaos_call *chaos__begin(struct chaos *chaos, struct duress_agent *agent, const char *text,
                                 const struct duress_ask *how);
+/* Copies the options of a command. */
+void chaos__command_take(struct chaos_service *service, const struct chaos_service_options *options);
+/* Frees what they were copied to. */
+void chaos__command_free(struct chaos_service *service);
+/* Fails the run where |service| is a command, which does not know of |what|. */
+bool chaos__service_is_ours(struct chaos_service *service, const char *what);
+
 /* The service is to end so. */
 void chaos__end_owe(struct chaos_service *service, enum chaos_end_how how);
 

@@ -230,6 +230,11 @@ uint64_t chaos_fired_at_ns(struct chaos_link *link)
     return fired_ns;
 }
 
+struct duress_address chaos_link_address(struct chaos_link *link)
+{
+    return link->chaos->driver->relay_address(link->relay);
+}
+
 uint64_t chaos_link_open_connections(struct chaos_link *link)
 {
     uint64_t open = 0;

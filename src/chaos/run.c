@@ -359,6 +359,7 @@ static void services_free(struct chaos *chaos)
         chaos->services = service->next;
         duress_world_disarm(chaos->world, &service->timer);
         chaos->driver->service_free(service);
+        chaos__command_free(service);
         duress_release(&chaos->heap.allocator, service);
     }
 }
@@ -417,6 +418,9 @@ static void run_judge(struct chaos *chaos)
     }
     if (outcome->verdict == CHAOS_FAILED || outcome->verdict == CHAOS_NOT_PROVEN) {
         arrivals_note(chaos);
+        for (struct chaos_service *service = chaos->services; service != NULL; service = service->next)
+            if (service->command.arguments != NULL)
+                chaos->driver->service_show(service);
         timeline_sort(outcome);
     }
 }

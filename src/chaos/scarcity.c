@@ -30,6 +30,8 @@ uint64_t chaos_service_refused(struct chaos_service *service, enum chaos_scarcit
 void chaos_service_memory(struct chaos_service *service, enum chaos_memory how, uint64_t bytes)
 {
     struct duress_failure why = {0};
+    if (how == CHAOS_MEMORY_FAIL && !chaos__service_is_ours(service, "telling of failed allocations"))
+        return;
     scarcity_check(service, service->chaos->driver->service_memory(service, how, bytes, &why), "limit the memory",
                    &why);
     if (how == CHAOS_MEMORY_KILL)
@@ -102,6 +104,8 @@ void chaos_service_disk(struct chaos_service *service, enum chaos_disk state)
         [CHAOS_DISK_READ_ONLY] = CHAOS_DISK_IS_READ_ONLY,
         [CHAOS_DISK_BROKEN] = CHAOS_DISK_FAILED,
     };
+    if (!chaos__service_is_ours(service, "its disk"))
+        return;
     if (state != CHAOS_DISK_WELL)
         refusal_owe(service, refusals[state]);
     atomic_store(&service->shared->orders.disk, (uint32_t)state);
@@ -130,6 +134,8 @@ void chaos_service_descriptors(struct chaos_service *service, uint32_t more)
 void chaos_service_wall_step(struct chaos_service *service, int64_t step_ns)
 {
     struct chaos *chaos = service->chaos;
+    if (!chaos__service_is_ours(service, "its wall clock"))
+        return;
     struct chaos_evidence *evidence = chaos__evidence_add(chaos, CHAOS_EVIDENCE_WALL, NULL, service);
     evidence->wall_ahead_ns = duress_world_wall_ns(chaos->world) - chaos_now_ns(chaos) -
                               (uint64_t)atomic_load(&chaos->wall_step_ns) +

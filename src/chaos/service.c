@@ -81,10 +81,13 @@ static const char *end_format(enum chaos_end_how how, int code, char *text, size
     return text;
 }
 
-/* Whether a test has ordered such an end, and not seen it yet. */
+/* Whether a test has ordered such an end, and not seen it yet. A command that was told to stop may end as it likes. */
 static bool end_settle(struct chaos_service *service, enum chaos_end_how how, int code)
 {
-    if (how == CHAOS_END_EXITED && code != 0)
+    bool is_command = service->command.arguments != NULL;
+    if (is_command && service->phase == CHAOS_SERVICE_STOPPING)
+        how = CHAOS_END_EXITED;
+    else if (how == CHAOS_END_EXITED && code != 0)
         return false;
     for (struct chaos_evidence *evidence = service->chaos->evidence; evidence != NULL; evidence = evidence->next)
         if (evidence->kind == CHAOS_EVIDENCE_END && evidence->service == service && evidence->end == how &&
@@ -100,10 +103,11 @@ void chaos__service_ended(struct chaos_service *service, enum chaos_end_how how,
     struct chaos *chaos = service->chaos;
     char text[64];
     duress_world_disarm(chaos->world, &service->timer);
-    service->phase = CHAOS_SERVICE_DOWN;
     service->end = (struct chaos_end){how, code, chaos_now_ns(chaos), service->end.number + 1};
     chaos_note(chaos, "service %s: %s", service->name, end_format(how, code, text, sizeof text));
-    if (!end_settle(service, how, code)) {
+    bool is_ordered = end_settle(service, how, code);
+    service->phase = CHAOS_SERVICE_DOWN;
+    if (!is_ordered) {
         chaos__fail(chaos, chaos->test->file, chaos->test->line, "expected: %s ends as ordered, or lives; seen: %s",
                     service->name, text);
         return;
@@ -172,6 +176,8 @@ void chaos_service_crash_after(struct chaos_service *service, enum chaos_crash h
 static void death_order(struct chaos_service *service, enum chaos_death_when when, enum chaos_crash how, uint64_t count,
                         uint64_t after_bytes)
 {
+    if (!chaos__service_is_ours(service, "requests"))
+        return;
     struct chaos_orders *orders = &service->shared->orders;
     (void)end_owe(service, crash_end(how));
     atomic_store(&orders->death_when, CHAOS_DEATH_NEVER);
@@ -294,6 +300,8 @@ void chaos_service_thaw(struct chaos_service *service)
 
 void chaos_service_slow_by(struct chaos_service *service, const struct chaos_delays *delays)
 {
+    if (!chaos__service_is_ours(service, "thinking times"))
+        return;
     struct chaos_orders *orders = &service->shared->orders;
     const uint64_t points[CHAOS_DELAY_POINT_COUNT] = {delays->p0_ns, delays->p50_ns, delays->p90_ns, delays->p99_ns,
                                                       delays->p100_ns};
@@ -351,11 +359,17 @@ struct chaos_service *chaos_service_start_with(struct chaos *chaos, const struct
         .disk_bytes = options->disk_bytes,
         .drain_ns = DRAIN_NS,
     };
+    if (options->command != NULL && !chaos_is_live(chaos)) {
+        duress_release(&chaos->heap.allocator, service);
+        chaos_skip(chaos, "runs a command, which cannot be simulated; use --world live");
+    }
     if (options->onward.link != NULL)
         onward_configure(service, &options->onward);
     duress_timer_init(&service->timer, service_due, service);
     service->next = chaos->services;
     chaos->services = service;
+    if (options->command != NULL)
+        chaos__command_take(service, options);
     service_begin(service);
     if (options->reply_after_ns > 0)
         (void)chaos__evidence_add(chaos, CHAOS_EVIDENCE_SLOW, NULL, service);

@@ -71,6 +71,16 @@ for world in sim live; do
     expect "a leak ($world)" says 'leaves no memory behind; seen: 1 blocks'
 done
 
+code 1 --world live --filter 'sample.shows_output'
+expect 'the end of a command' says 'seen: it ended by itself with code 3'
+expect 'the output of a command' says '^out of sorts on [0-9]+$'
+code 1 --world live --filter 'sample.cannot_run'
+expect 'a command that cannot run' says '^cannot run /nonexistent/server: '
+code 1 --world live --filter 'sample.orders_too_much'
+expect 'an order that a command cannot follow' says 'the command simple, which knows nothing of requests'
+code 0 --world sim --filter 'sample.orders_too_much' --seeds 1
+expect 'a command in the simulated world' says 'runs a command, which cannot be simulated; use --world live'
+
 code 1 --world sim --filter 'sample.fails_from_seed_three' --seeds 10
 expect 'the seed' says 'seed 3, trace hash [0-9a-f]{16}'
 expect 'the seed in the command' says '--seed 3$'

@@ -5,6 +5,7 @@
 #include <duress/world/sim.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -158,6 +159,67 @@ CHAOS_TEST(sample, dies_otherwise_than_ordered, "a service dies of SIGKILL where
     struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
     CHAOS_EXPECT(answer.error != DURESS_OK);
     chaos_pass(chaos, 1 * DURESS_S);
+}
+
+CHAOS_TEST_LIVE(sample, shows_output, "a command says why, and ends")
+{
+    static const char *const command[] = {"sh", "-c", "echo out of sorts on {port}; exit 3", NULL};
+    (void)chaos_service_start(chaos, "moody", .command = command);
+}
+
+CHAOS_TEST_LIVE(sample, cannot_run, "a command that does not exist")
+{
+    static const char *const command[] = {"/nonexistent/server", NULL};
+    (void)chaos_service_start(chaos, "nobody", .command = command);
+}
+
+CHAOS_TEST(sample, orders_too_much, "a command is to crash at a request, of which it knows nothing")
+{
+    static const char *const command[] = {"sh", "-c", "echo ready; sleep 1000", NULL};
+    struct chaos_service *service =
+        chaos_service_start(chaos, "simple", .command = command, .ready = CHAOS_READY_LINE, .ready_text = "ready");
+    chaos_service_crash_at_request(service, CHAOS_CRASH_SIGKILL, 1);
+}
+
+/* Everything that could be left behind: processes with children, a cgroup, a mount, burners, files. */
+static void leave_much(struct chaos *chaos)
+{
+    static const char *const command[] = {"sh", "-c", "sleep 1000 & sleep 1000 & echo ready; wait", NULL};
+    struct chaos_service *scribe =
+        chaos_service_start(chaos, "scribe", .journal_bytes = 4096, .disk_bytes = 1 << 20, .work_ns = DURESS_MS);
+    struct chaos_service *leaky = chaos_service_start(chaos, "leaky", .leak_bytes = 4 << 20, .journal_bytes = 4096);
+    struct chaos_service *family =
+        chaos_service_start(chaos, "family", .command = command, .ready = CHAOS_READY_LINE, .ready_text = "ready");
+    struct duress_agent *agent = chaos_link_agent(chaos_link_open(chaos, leaky));
+    struct duress_agent *other = chaos_link_agent(chaos_link_open(chaos, scribe));
+    chaos_service_memory(leaky, CHAOS_MEMORY_KILL, 10 << 20);
+    chaos_service_cpu(scribe, 2, 0);
+    CHAOS_EXPECT(chaos_service_is_up(family));
+    while (chaos_ask(chaos, agent, "take", 10 * DURESS_S).error == DURESS_OK)
+        (void)chaos_ask(chaos, other, "write", 10 * DURESS_S);
+    CHAOS_EXPECT(chaos_service_await_end(leaky, 1, 10 * DURESS_S));
+    chaos_service_restart(leaky);
+    chaos_service_memory(leaky, CHAOS_MEMORY_KILL, 64 << 20);
+}
+
+CHAOS_TEST_LIVE(leftovers, of_success, "passes, with much to tidy up")
+{
+    leave_much(chaos);
+    chaos_skip(chaos, "has much to tidy up, and no more to show");
+}
+
+CHAOS_TEST_LIVE(leftovers, of_failure, "fails, with much to tidy up")
+{
+    leave_much(chaos);
+    CHAOS_EXPECT(chaos == NULL);
+}
+
+CHAOS_TEST_LIVE(leftovers, of_waiting, "waits to be ended, with much to tidy up")
+{
+    leave_much(chaos);
+    FILE *told = fopen(getenv("LEFTOVERS_READY"), "we");
+    CHAOS_EXPECT(told != NULL && fclose(told) == 0);
+    chaos_pass(chaos, 100 * DURESS_S);
 }
 
 CHAOS_TEST(sample, skips, "needs what is not there")

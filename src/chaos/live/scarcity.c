@@ -207,7 +207,7 @@ int chaos__live_service_descriptors(struct chaos_service *service, uint32_t more
 
 /* A line of the kernel's table of sockets: number, local and remote address with port, state, and two queues, of which
  * the second, where it listens, holds what waits to be accepted. All in hexadecimal. */
-static uint64_t line_queued(char *line, uint16_t port)
+static bool line_listens(char *line, uint16_t port, uint64_t *waiting)
 {
     enum { STATE_LISTEN = 0x0a };
     char *rest = line;
@@ -216,26 +216,39 @@ static uint64_t line_queued(char *line, uint16_t port)
         rest += strspn(rest, " ");
         fields[i] = strsep(&rest, " ");
         if (rest == NULL)
-            return 0;
+            return false;
     }
     const char *local = strchr(fields[1], ':');
-    const char *waiting = strchr(fields[4], ':');
-    if (local == NULL || waiting == NULL || strtoul(local + 1, NULL, 16) != port)
-        return 0;
-    return strtoul(fields[3], NULL, 16) == STATE_LISTEN ? strtoul(waiting + 1, NULL, 16) : 0;
+    const char *queues = strchr(fields[4], ':');
+    if (local == NULL || queues == NULL || strtoul(local + 1, NULL, 16) != port ||
+        strtoul(fields[3], NULL, 16) != STATE_LISTEN)
+        return false;
+    *waiting += strtoul(queues + 1, NULL, 16);
+    return true;
+}
+
+bool chaos__port_listens(uint16_t port, uint64_t *waiting)
+{
+    static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6"};
+    char line[512];
+    bool listens = false;
+    *waiting = 0;
+    for (size_t i = 0; i < 2; i++) {
+        FILE *file = fopen(tables[i], "re");
+        if (file == NULL)
+            continue;
+        while (fgets(line, sizeof line, file) != NULL)
+            listens = line_listens(line, port, waiting) || listens;
+        (void)fclose(file);
+    }
+    return listens;
 }
 
 uint64_t chaos__live_service_queued(struct chaos_service *service)
 {
-    char line[256];
-    uint64_t queued = 0;
-    FILE *file = fopen("/proc/self/net/tcp", "re");
-    if (file == NULL)
-        return 0;
-    while (fgets(line, sizeof line, file) != NULL)
-        queued += line_queued(line, service->address.port);
-    (void)fclose(file);
-    return queued;
+    uint64_t waiting;
+    (void)chaos__port_listens(service->address.port, &waiting);
+    return waiting;
 }
 
 void chaos__live_scarcity_end(struct live_service *state)

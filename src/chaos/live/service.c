@@ -9,8 +9,18 @@
 
 /* --- ends --- */
 
-static void process_forget(struct live_service *state)
+/* To the process, or to all of its group. */
+static int process_signal(const struct live_service *state, int number)
 {
+    return kill(state->is_group ? -state->pid : state->pid, number);
+}
+
+static void process_forget(struct chaos_service *service, struct live_service *state)
+{
+    if (state->is_group) {
+        (void)process_signal(state, SIGKILL); /* what its leader has left */
+        chaos__watcher_drop_group(chaos__live_watcher(service->chaos), state->pid);
+    }
     duress__socket_unwatch(&state->watch);
     (void)close(state->pid_fd);
     chaos__live_scarcity_end(state);
@@ -51,7 +61,7 @@ static void process_reap(struct chaos_service *service, int options)
     if (pid == 0)
         return;
     enum chaos_end_how how = status_end(state, status);
-    process_forget(state);
+    process_forget(service, state);
     if (atomic_load(&state->memory->state) == LIVE_SERVICE_FAILED)
         start_failed(service, atomic_load(&state->memory->error));
     else
@@ -90,7 +100,8 @@ static int process_begin(struct chaos_service *service, struct live_service *sta
     atomic_store(&state->memory->state, LIVE_SERVICE_STARTING);
     state->memory->port = service->address.port;
     static const char *const arguments[] = {"service", NULL};
-    int error = chaos__launch(arguments, state->memory_fd, &state->pid);
+    int error = service->command.arguments != NULL ? chaos__command_start(service, state, why)
+                                                   : chaos__launch(arguments, state->memory_fd, &state->pid);
     if (error == DURESS_OK) {
         error = process_watch(service, state);
         if (error == DURESS_OK)
@@ -123,6 +134,8 @@ int chaos__live_service_start(struct chaos_service *service, struct duress_failu
 bool chaos__live_service_is_ready(struct chaos_service *service)
 {
     struct live_service *state = service->driver_state;
+    if (service->command.arguments != NULL)
+        return chaos__command_is_ready(service, state);
     if (atomic_load(&state->memory->state) != LIVE_SERVICE_READY || state->pid == 0)
         return false;
     service->address = duress_address_loopback((uint16_t)atomic_load(&state->memory->listening_port));
@@ -136,7 +149,7 @@ void chaos__live_service_crash(struct chaos_service *service, enum chaos_crash h
     struct live_service *state = service->driver_state;
     if (state->pid == 0)
         return;
-    (void)kill(state->pid, how == CHAOS_CRASH_SIGSEGV ? SIGSEGV : SIGKILL);
+    (void)process_signal(state, how == CHAOS_CRASH_SIGSEGV ? SIGSEGV : SIGKILL);
     process_reap(service, 0);
 }
 
@@ -151,7 +164,7 @@ bool chaos__live_service_freeze(struct chaos_service *service, bool frozen)
 {
     const struct live_service *state = service->driver_state;
     siginfo_t seen = {.si_pid = 0};
-    if (state->pid == 0 || kill(state->pid, frozen ? SIGSTOP : SIGCONT) != 0)
+    if (state->pid == 0 || process_signal(state, frozen ? SIGSTOP : SIGCONT) != 0)
         return false;
     int what = frozen ? WSTOPPED : WCONTINUED;
     while (waitid(P_PID, (id_t)state->pid, &seen, what | WEXITED | WNOWAIT) != 0)
@@ -168,11 +181,13 @@ void chaos__live_service_free(struct chaos_service *service)
     if (state == NULL)
         return;
     if (state->pid != 0) {
-        (void)kill(state->pid, SIGKILL);
+        (void)process_signal(state, SIGKILL);
         while (waitpid(state->pid, NULL, 0) < 0)
             ; /* interrupted by a signal */
-        process_forget(state);
+        process_forget(service, state);
     }
+    if (state->output_fd > 0)
+        (void)close(state->output_fd);
     chaos__live_memory_free(state->memory, state->memory_fd);
     duress_release(&service->chaos->heap.allocator, state);
 }

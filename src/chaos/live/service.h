@@ -19,6 +19,8 @@ struct live_service {
     int pid_fd;                 /* readable when it has ended */
     struct duress_socket watch; /* of |pid_fd| */
     struct cgroup cgroup;       /* of the process that runs */
+    bool is_group;              /* a command: it leads a process group */
+    int output_fd;              /* of a command: what it has written; 0: none */
     pid_t burners[BURNERS_MAX];
     size_t burner_count;
     struct chaos_cpu_time cpu_time; /* as last read */
@@ -37,7 +39,15 @@ int chaos__live_service_cpu(struct chaos_service *service, uint32_t burners, uin
 struct chaos_cpu_time chaos__live_service_cpu_time(struct chaos_service *service);
 int chaos__live_service_descriptors(struct chaos_service *service, uint32_t more, struct duress_failure *why);
 uint64_t chaos__live_service_queued(struct chaos_service *service);
+void chaos__live_service_show(struct chaos_service *service);
+uint16_t chaos__live_port_draw(void);
 void chaos__live_service_free(struct chaos_service *service);
+
+/* Commands: starts one in a process group of its own, and says whether it is ready. */
+int chaos__command_start(struct chaos_service *service, struct live_service *state, struct duress_failure *why);
+bool chaos__command_is_ready(struct chaos_service *service, const struct live_service *state);
+/* Whether a socket listens on |port| of this network, and how many connections wait there. */
+bool chaos__port_listens(uint16_t port, uint64_t *waiting);
 
 /* What limits the process that has ended, and those who burn its processor, go. */
 void chaos__live_scarcity_end(struct live_service *state);

@@ -127,6 +127,13 @@ struct chaos_onward {
     uint64_t recovery_ns;      /* the breaker's; 0: its default */
 };
 
+/* How a command shows that it is ready. */
+enum chaos_ready {
+    CHAOS_READY_PORT = 0, /* something listens on its port */
+    CHAOS_READY_HTTP,     /* GET of |ready_text| ("/") is answered with 2xx or 3xx there */
+    CHAOS_READY_LINE,     /* its output has |ready_text| */
+};
+
 struct chaos_service_options {
     const char *name;           /* also the host's name in a simulated world; at most 32 bytes */
     uint64_t reply_after_ns;    /* thinking time of each request */
@@ -143,6 +150,14 @@ struct chaos_service_options {
     uint64_t disk_bytes;    /* the file lies on a disk of its own of that size; 0: where temporary files lie */
     uint32_t chunk_count;   /* a stream is answered in so many chunks, the n-th being the request and " n"; 0: in one */
     uint64_t chunk_gap_ns;  /* from each chunk to the next; the last one is the end */
+    /* A command of the user's as the service, live only: a program and its arguments, up to a NULL. "{port}" in them is
+     * replaced by its port, which is in the environment as PORT, too. Of the above only the name means anything to it,
+     * and it keeps no log of arrivals; but it can be crashed, stopped, frozen and starved. Its output is shown when the
+     * test fails. It and its children, but for those that leave its process group, go with the test. */
+    const char *const *command;
+    uint16_t port; /* 0: one that is free */
+    enum chaos_ready ready;
+    const char *ready_text;
 };
 
 /* Starts a service that answers each request after its thinking time, and waits until it listens.
@@ -192,6 +207,9 @@ struct chaos_agent_options {
     uint64_t idle_timeout_ns; /* likewise; 1: a connection is used once */
     const char *host;         /* a name to be resolved (chaos_name_set()); NULL: the link's address */
 };
+
+/* Where |link| listens: for clients of one's own. */
+DURESS_API struct duress_address chaos_link_address(struct chaos_link *link);
 
 /* A remote agent that asks over |link|; |chaos| keeps it. Its attempts are noted in the timeline. */
 DURESS_API struct duress_agent *chaos_link_agent(struct chaos_link *link);
