@@ -554,14 +554,14 @@ void duress_call_drop(struct duress_call *call)
 
 void duress_call_mark_sent(struct duress_call *call)
 {
-    for (; call != NULL && !call->sent; call = call->parent)
-        call->sent = true;
+    for (struct duress_call *each = call; each != NULL && !each->sent; each = each->parent)
+        each->sent = true;
 }
 
 void duress_call_mark_stage(struct duress_call *call, enum duress_origin stage)
 {
-    for (; call != NULL; call = call->parent)
-        call->stage = stage;
+    for (struct duress_call *each = call; each != NULL; each = each->parent)
+        each->stage = stage;
 }
 
 const char *duress_call_stage_text(const struct duress_call *call)
