@@ -70,6 +70,9 @@ static void lookup_answered(void *context)
 {
     struct lookup *lookup = context;
     struct address_list *list = lookup->list;
+    /* Its thread may still be in the post: neither the loop nor the memory may go before it has let go of the lock. */
+    (void)pthread_mutex_lock(&lookup->lock);
+    (void)pthread_mutex_unlock(&lookup->lock);
     lookup->list = NULL;
     if (lookup->fn != NULL)
         lookup->fn(lookup->context, lookup->error, list);
