@@ -61,7 +61,8 @@ static json_t *toxic_written(const struct toxic_entry *toxic)
     duress__encode_toxic(&out, toxic);
     DURESS_ASSERT(out.error == DURESS_OK);
     struct duress_slice bytes = duress_buffer_slice(&text);
-    json_t *tree = json_loadb((const char *)bytes.data, bytes.length, 0, NULL);
+    struct refusal refusal = {.status = 0};
+    json_t *tree = duress__body_parse(bytes, &refusal);
     DURESS_ASSERT(json_is_object(tree));
     duress_buffer_close(&text);
     return tree;

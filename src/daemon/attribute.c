@@ -22,7 +22,7 @@ void duress__attributes_init(enum duress_toxic_type type, struct attributes *att
 
 /* --- reading --- */
 
-/* A whole number of 64 bits, however it is written. */
+/* A whole number of 64 bits, however it is written; a longer one has come as a real, and may have been rounded. */
 static bool integer_read(const json_t *value, int64_t *integer)
 {
     if (json_is_integer(value)) {
@@ -30,7 +30,7 @@ static bool integer_read(const json_t *value, int64_t *integer)
         return true;
     }
     double real = json_real_value(value);
-    if (!json_is_real(value) || trunc(real) != real || real < -0x1p63 || real >= 0x1p63)
+    if (!json_is_real(value) || trunc(real) != real || fabs(real) >= 0x1p63)
         return false;
     *integer = (int64_t)real;
     return true;

@@ -30,9 +30,13 @@ static const char *detail_of(const json_error_t *error, struct duress_slice byte
 
 json_t *duress__body_parse(struct duress_slice bytes, struct refusal *refusal)
 {
+    const size_t flags = JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY;
     json_error_t error = {.text = ""};
     const char *text = bytes.length > 0 ? (const char *)bytes.data : "";
-    json_t *value = json_loadb(text, bytes.length, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &error);
+    json_t *value = json_loadb(text, bytes.length, flags, &error);
+    /* A whole number beyond 64 bits is a number: a toxicity of 1e20 is written as one, and others are ignored. */
+    if (value == NULL && json_error_code(&error) == json_error_numeric_overflow)
+        value = json_loadb(text, bytes.length, flags | JSON_DECODE_INT_AS_REAL, &error);
     if (value == NULL)
         (void)duress__refuse(refusal, 400, "bad request body: %.*s", DETAIL_BYTES_MAX, detail_of(&error, bytes));
     return value;

@@ -262,6 +262,9 @@ static int request_send(struct duress_toxiproxy *client, const char *method, con
     client->status = (unsigned)status;
     if (client->answer_length > 0)
         client->tree = json_loadb(client->answer, client->answer_length, 0, NULL);
+    /* Numbers beyond 64 bits, as a toxicity may be. */
+    if (client->answer_length > 0 && client->tree == NULL)
+        client->tree = json_loadb(client->answer, client->answer_length, JSON_DECODE_INT_AS_REAL, NULL);
     return status >= 200 && status < 300 ? DURESS_OK : refusal_tell(client, why);
 }
 

@@ -140,6 +140,7 @@ state=$scratch/state.json
 start -state "$state"
 ask POST /proxies '{"name":"web","upstream":"a:1","listen":"127.0.0.1:0"}'
 ask POST /proxies/web/toxics '{"type":"latency","name":"slow","toxicity":0.5,"attributes":{"latency":5}}'
+ask POST /proxies/web/toxics '{"type":"noop","name":"large","toxicity":1e20}'
 ask POST /proxies/web/toxics '{"type":"noop","name":"gone"}'
 ask POST /populate '[{"name":"down","upstream":"b:1","listen":"127.0.0.1:0"},
     {"name":"x/y","upstream":"c:1","enabled":false}]'
