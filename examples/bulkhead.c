@@ -56,7 +56,7 @@ int main(void)
     struct duress_agent *guarded;
     struct duress_message *request;
     struct duress_bulkhead_layer_options options = {.bulkhead.limit = 2, .wait_ns_max = 150 * DURESS_MS};
-    check(duress_sim_new(NULL, &sim), &why);
+    check(duress_sim_new(NULL, &sim, NULL), &why);
     check(duress_sim_host_new(sim, "here", &host), &why);
     struct duress_world *world = duress_sim_host_world(host);
     check(duress_function_async_new(world, "service", work, NULL, world, &service), &why);

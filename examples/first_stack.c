@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     struct duress_agent *agent;
     struct duress_server *server;
     struct duress_sim_options options = {.seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1};
-    check(duress_sim_new(&options, &sim), "simulation");
+    check(duress_sim_new(&options, &sim, NULL), "simulation");
     check(duress_sim_host_new(sim, "client", &client), "client");
     check(duress_sim_host_new(sim, "echo", &host), "echo");
     echo_serve(host, &agent, &server);

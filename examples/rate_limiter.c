@@ -54,7 +54,7 @@ int main(void)
         .bucket = {.rate = 10, .burst = 5}, /* tokens a second, and at once */
         .limit.waiting_max = 100,
     };
-    check(duress_sim_new(&(struct duress_sim_options){.seed = 1}, &sim), &why);
+    check(duress_sim_new(&(struct duress_sim_options){.seed = 1}, &sim, NULL), &why);
     check(duress_sim_host_new(sim, "here", &host), &why);
     struct duress_world *world = duress_sim_host_world(host);
     check(duress_function_new(world, "service", echo, NULL, &service), &why);

@@ -26,7 +26,7 @@ static void measure(const char *name, uint64_t seed, uint32_t in_flight_max)
     struct duress_sim *sim = NULL;
     struct duress_sim_host *client = NULL;
     struct duress_sim_host *service = NULL;
-    if (duress_sim_new(&options, &sim) != DURESS_OK || duress_sim_host_new(sim, "client", &client) != DURESS_OK ||
+    if (duress_sim_new(&options, &sim, NULL) != DURESS_OK || duress_sim_host_new(sim, "client", &client) != DURESS_OK ||
         duress_sim_host_new(sim, "service", &service) != DURESS_OK)
         bench_fail("cannot make the network");
     struct asker asker = {.world = duress_sim_host_world(client), .in_flight_max = in_flight_max};

@@ -44,7 +44,7 @@ static struct duress_sim *sim_new(void)
 {
     struct duress_sim *sim = NULL;
     struct duress_sim_options options = {.seed = 1, .events_max = UINT64_MAX};
-    if (duress_sim_new(&options, &sim) != DURESS_OK)
+    if (duress_sim_new(&options, &sim, NULL) != DURESS_OK)
         bench_fail("no universe");
     return sim;
 }

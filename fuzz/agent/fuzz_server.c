@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct duress_sim *sim = NULL;
     struct duress_sim_host *client = NULL;
     struct duress_sim_host *service = NULL;
-    require(duress_sim_new(NULL, &sim) == DURESS_OK);
+    require(duress_sim_new(NULL, &sim, NULL) == DURESS_OK);
     require(duress_sim_host_new(sim, "client", &client) == DURESS_OK);
     require(duress_sim_host_new(sim, "service", &service) == DURESS_OK);
     struct duress_server *server = server_begin(service);

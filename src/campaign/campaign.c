@@ -37,7 +37,7 @@ static int seed_run(const struct duress_campaign_options *options, uint64_t seed
     struct duress_sim_options sim_options = options->sim;
     sim_options.seed = seed;
     struct duress_sim *sim = NULL;
-    int error = duress_sim_new(&sim_options, &sim);
+    int error = duress_sim_new(&sim_options, &sim, NULL);
     if (error != DURESS_OK)
         return error;
     struct seed_run run = {.options = options};

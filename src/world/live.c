@@ -10,6 +10,7 @@
 #include <duress/world/live_loop.h>
 
 #include "live_private.h"
+#include "option.h"
 
 static struct duress_loop *loop_of(struct duress_world *world)
 {
@@ -138,32 +139,25 @@ static int live_open(struct live_world *live, const struct duress_world_live_opt
     return error;
 }
 
-static int live_refuse(struct duress_failure *why, int error, const char *detail)
-{
-    if (why != NULL)
-        duress_failure_set(why, (enum duress_error)error, DURESS_ORIGIN_CALLER, "%s", detail);
-    return error;
-}
-
 int duress_world_live_new(const struct duress_world_live_options *options, struct duress_world **world,
                           struct duress_failure *why)
 {
     static const struct duress_world_live_options defaults = {.allocator = NULL};
     if (world == NULL)
-        return live_refuse(why, DURESS_E_INVALID, "world: must be given");
+        return duress__world_refuse(why, DURESS_E_INVALID, "world: must be given");
     if (options == NULL)
         options = &defaults;
     if (!duress__live_options_check(options, why))
         return DURESS_E_INVALID;
     struct live_world *made = duress_allocate_zeroed(options->allocator, 1, sizeof *made);
     if (made == NULL)
-        return live_refuse(why, DURESS_E_NO_MEMORY, "no memory for the world");
+        return duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the world");
     duress_world_base_init(&made->base, &live_ops, options->allocator);
     made->seed = options->seed;
     int error = live_open(made, options);
     if (error != DURESS_OK) {
         live_free(&made->base);
-        return live_refuse(why, error, "the world's loop or resolver cannot be made");
+        return duress__world_refuse(why, error, "the world's loop or resolver cannot be made");
     }
     *world = &made->base;
     return DURESS_OK;

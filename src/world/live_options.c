@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What may be asked of a live world, and the words in which the rest is refused. */
-#include <inttypes.h>
-
 #include "live_private.h"
+#include "option.h"
 
 #define NAME_TIMEOUT_NS_MAX (3600 * DURESS_S)
 #define BUSY_POLL_NS_MAX DURESS_S
 enum { NAME_TRIES_MAX = 10 };
 
+/* 0 is the default. */
 static bool number_check(const char *field, uint64_t given, uint64_t low, uint64_t high, struct duress_failure *why)
 {
-    if (given == 0 || (given >= low && given <= high)) /* 0: the default */
-        return true;
-    if (why != NULL)
-        duress_failure_set(why, DURESS_E_INVALID, DURESS_ORIGIN_CALLER,
-                           "%s: %" PRIu64 " given, allowed %" PRIu64 " to %" PRIu64, field, given, low, high);
-    return false;
+    return given == 0 || duress__world_option_in_range(field, given, low, high, why);
 }
 
 static bool name_server_is_valid(const char *begin, size_t length)

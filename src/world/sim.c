@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The universe: its options, its run, its trace. */
+#include "option.h"
 #include "sim_private.h"
 
 #define START_NS DURESS_S
@@ -191,11 +192,14 @@ int duress_sim_run_until(struct duress_sim *sim, duress_done_fn done, void *cont
 
 /* --- a universe --- */
 
-static bool options_are_valid(const struct duress_sim_options *options)
+static bool options_check(const struct duress_sim_options *options, struct duress_failure *why)
 {
-    return options->delay_ns_min <= options->delay_ns_max && options->delay_ns_max < DURESS_TIME_NEVER / 2 &&
-           options->send_buffer_bytes <= SOCKET_BUFFER_BYTES_MAX &&
-           options->receive_buffer_bytes <= SOCKET_BUFFER_BYTES_MAX;
+    return duress__world_option_in_range("delay_ns_max", options->delay_ns_max, 0, DURESS_TIME_NEVER / 2 - 1, why) &&
+           duress__world_option_in_range("delay_ns_min", options->delay_ns_min, 0, options->delay_ns_max, why) &&
+           duress__world_option_in_range("send_buffer_bytes", options->send_buffer_bytes, 0, SOCKET_BUFFER_BYTES_MAX,
+                                         why) &&
+           duress__world_option_in_range("receive_buffer_bytes", options->receive_buffer_bytes, 0,
+                                         SOCKET_BUFFER_BYTES_MAX, why);
 }
 
 static size_t bytes_or_default(size_t bytes)
@@ -224,18 +228,20 @@ static void sim_configure(struct duress_sim *sim, const struct duress_sim_option
     duress_prng_init(&sim->delay_prng, sim->seed, SIM_PURPOSE_DELAY);
 }
 
-int duress_sim_new(const struct duress_sim_options *options, struct duress_sim **sim)
+int duress_sim_new(const struct duress_sim_options *options, struct duress_sim **sim, struct duress_failure *why)
 {
     static const struct duress_sim_options defaults = {0};
     if (options == NULL)
         options = &defaults;
-    if (sim == NULL || !options_are_valid(options))
+    if (sim == NULL)
+        return duress__world_refuse(why, DURESS_E_INVALID, "sim: must be given");
+    if (!options_check(options, why))
         return DURESS_E_INVALID;
     const struct duress_allocator *allocator =
         options->allocator != NULL ? options->allocator : duress_allocator_default();
     struct duress_sim *made = duress_allocate_zeroed(allocator, 1, sizeof *made);
     if (made == NULL)
-        return DURESS_E_NO_MEMORY;
+        return duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the simulation");
     made->allocator = allocator;
     duress__sim_pool_init(&made->pool, allocator);
     sim_configure(made, options);
@@ -264,8 +270,8 @@ int duress_world_sim_new(uint64_t seed, struct duress_world **world)
 {
     if (world == NULL)
         return DURESS_E_INVALID;
-    struct duress_sim *sim;
-    int error = duress_sim_new(&(struct duress_sim_options){.seed = seed}, &sim);
+    struct duress_sim *sim = NULL;
+    int error = duress_sim_new(&(struct duress_sim_options){.seed = seed}, &sim, NULL);
     if (error != DURESS_OK)
         return error;
     error = duress_sim_host_new(sim, "localhost", &sim->sole_host);

@@ -175,7 +175,7 @@ static void streams_and_listeners(void **state)
 static void simulations(void **state)
 {
     (void)state;
-    INVALID(duress_sim_new(NULL, NULL));
+    INVALID(duress_sim_new(NULL, NULL, NULL));
     duress_sim_free(NULL);
     INVALID(duress_world_sim_new(0, NULL));
     NOTHING(duress_world_sim_of(NULL));

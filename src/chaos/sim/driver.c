@@ -18,12 +18,11 @@ static struct duress_sim_relay *relay_of(struct chaos_relay *relay)
 static int run_open(struct chaos *chaos, struct duress_failure *why)
 {
     const struct duress_allocator *allocator = &chaos->heap.allocator;
-    (void)why;
     struct sim_run *run = duress_allocate_zeroed(allocator, 1, sizeof *run);
     if (run == NULL)
         return DURESS_E_NO_MEMORY;
     struct duress_sim_options options = {.allocator = allocator, .seed = chaos->seed};
-    int error = duress_sim_new(&options, &run->sim);
+    int error = duress_sim_new(&options, &run->sim, why);
     struct duress_sim_host *client = NULL;
     if (error == DURESS_OK)
         error = duress_sim_host_new(run->sim, "client", &client);

@@ -87,7 +87,7 @@ static inline void eater_open(struct eater_scene *scene)
     *scene = (struct eater_scene){.sim = NULL};
     probe_heap_init(&scene->heap, UINT64_MAX);
     struct duress_sim_options options = {.allocator = &scene->heap.allocator};
-    assert_int_equal(duress_sim_new(&options, &scene->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &scene->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(scene->sim, "host", &host), DURESS_OK);
     scene->world = duress_sim_host_world(host);
     for (int i = 0; i < EATER_SERVICES; i++) {

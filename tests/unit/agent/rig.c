@@ -239,7 +239,7 @@ void rig_open(struct rig *rig, uint64_t seed)
     *rig = (struct rig){.server = NULL};
     probe_heap_init(&rig->heap, UINT64_MAX);
     struct duress_sim_options options = {.allocator = &rig->heap.allocator, .seed = seed};
-    assert_int_equal(duress_sim_new(&options, &rig->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &rig->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(rig->sim, "client", &rig->client_host), DURESS_OK);
     assert_int_equal(duress_sim_host_new(rig->sim, "server", &rig->server_host), DURESS_OK);
     rig->client = duress_sim_host_world(rig->client_host);

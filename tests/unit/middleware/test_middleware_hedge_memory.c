@@ -59,7 +59,7 @@ static int scene_build(struct scene *scene)
     struct duress_sim_host *host = NULL;
     struct duress_sim_options options = {.allocator = &scene->heap.allocator, .seed = 0};
     struct duress_hedge_layer_options hedge = {.hedge = {.attempts_max = 3, .delay_ns = 10 * DURESS_MS}};
-    int error = duress_sim_new(&options, &scene->sim);
+    int error = duress_sim_new(&options, &scene->sim, NULL);
     if (error == DURESS_OK)
         error = duress_sim_host_new(scene->sim, "client", &host);
     if (error == DURESS_OK)

@@ -53,7 +53,7 @@ static int scene_build(struct scene *scene)
     struct duress_sim_host *client = NULL;
     struct duress_sim_host *server = NULL;
     struct duress_sim_options options = {.allocator = &scene->heap.allocator, .seed = 0};
-    int error = duress_sim_new(&options, &scene->sim);
+    int error = duress_sim_new(&options, &scene->sim, NULL);
     if (error == DURESS_OK)
         error = duress_sim_host_new(scene->sim, "client", &client);
     if (error == DURESS_OK)
@@ -195,7 +195,7 @@ static void tower_build(struct tower *tower, int kind, size_t depth)
     *tower = (struct tower){.sim = NULL};
     probe_heap_init(&tower->heap, UINT64_MAX);
     struct duress_sim_options options = {.allocator = &tower->heap.allocator};
-    assert_int_equal(duress_sim_new(&options, &tower->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &tower->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(tower->sim, "host", &host), DURESS_OK);
     struct duress_world *world = duress_sim_host_world(host);
     assert_int_equal(duress_function_new(world, "echo", tower_echo, NULL, &tower->levels[0]), DURESS_OK);

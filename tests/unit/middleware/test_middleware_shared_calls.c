@@ -217,7 +217,7 @@ static int scene_build(struct scene *scene)
 {
     struct duress_sim_host *host = NULL;
     struct duress_sim_options options = {.allocator = &scene->heap.allocator, .seed = 0};
-    int error = duress_sim_new(&options, &scene->sim);
+    int error = duress_sim_new(&options, &scene->sim, NULL);
     if (error == DURESS_OK)
         error = duress_sim_host_new(scene->sim, "host", &host);
     if (error == DURESS_OK)

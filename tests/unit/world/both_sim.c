@@ -19,7 +19,7 @@ static void sim_open(struct both *both, bool is_apart, uint64_t hop_ns)
     struct duress_sim_host *client;
     struct duress_sim_host *server;
     struct duress_sim_options options = {.seed = seed, .delay_ns_min = hop_ns, .delay_ns_max = hop_ns};
-    assert_int_equal(duress_sim_new(&options, &sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(sim, "client", &client), DURESS_OK);
     assert_int_equal(duress_sim_host_new(sim, "server", &server), DURESS_OK);
     *both = (struct both){

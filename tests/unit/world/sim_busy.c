@@ -375,7 +375,7 @@ int busy_run(const struct duress_allocator *allocator, uint64_t seed, uint64_t d
     struct duress_sim_options options = {.allocator = allocator, .seed = seed, .events_max = 2000000};
     struct busy busy = {.result = result};
     *result = (struct busy_result){0};
-    int error = duress_sim_new(&options, &busy.sim);
+    int error = duress_sim_new(&options, &busy.sim, NULL);
     if (error != DURESS_OK)
         return error;
     duress_sim_trace(busy.sim, trace, context);

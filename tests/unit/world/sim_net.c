@@ -4,7 +4,7 @@
 void net_open_with(struct net *net, const struct duress_sim_options *options, uint32_t backlog)
 {
     *net = (struct net){0};
-    assert_int_equal(duress_sim_new(options, &net->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(options, &net->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(net->sim, "a", &net->a), DURESS_OK);
     assert_int_equal(duress_sim_host_new(net->sim, "b", &net->b), DURESS_OK);
     assert_int_equal(door_open(&net->door, duress_sim_host_world(net->b), duress_sim_host_address(net->b, PORT),

@@ -54,7 +54,7 @@ static void pair_open(struct pair *pair)
     *pair = (struct pair){0};
     counting_allocator_init(&pair->counting);
     struct duress_sim_options options = {.allocator = &pair->counting.allocator, .seed = 1};
-    assert_int_equal(duress_sim_new(&options, &pair->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &pair->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(pair->sim, "host", &host), DURESS_OK);
     pair->world = duress_sim_host_world(host);
     pair->address = duress_sim_host_address(host, PORT);

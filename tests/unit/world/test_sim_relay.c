@@ -24,7 +24,7 @@ static void net_open(struct net *net, uint64_t seed)
 {
     struct duress_sim_options options = {.seed = seed};
     *net = (struct net){0};
-    assert_int_equal(duress_sim_new(&options, &net->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &net->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(net->sim, "a", &net->a), DURESS_OK);
     assert_int_equal(duress_sim_host_new(net->sim, "b", &net->b), DURESS_OK);
     assert_int_equal(duress_sim_host_new(net->sim, "middle", &net->middle), DURESS_OK);

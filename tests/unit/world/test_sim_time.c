@@ -27,7 +27,7 @@ static void open_seed(struct fixture *fixture, uint64_t seed)
 {
     struct duress_sim_options options = {.seed = seed, .events_max = 1000};
     order_count = 0;
-    assert_int_equal(duress_sim_new(&options, &fixture->sim), DURESS_OK);
+    assert_int_equal(duress_sim_new(&options, &fixture->sim, NULL), DURESS_OK);
     assert_int_equal(duress_sim_host_new(fixture->sim, "host", &fixture->host), DURESS_OK);
     fixture->world = duress_sim_host_world(fixture->host);
 }
@@ -332,11 +332,23 @@ static void bad_options_are_refused(void **state)
 {
     (void)state;
     struct duress_sim *sim = NULL;
-    struct duress_sim_options options = {.delay_ns_min = 2, .delay_ns_max = 1};
-    assert_int_equal(duress_sim_new(&options, &sim), DURESS_E_INVALID);
-    options = (struct duress_sim_options){.send_buffer_bytes = SIZE_MAX};
-    assert_int_equal(duress_sim_new(&options, &sim), DURESS_E_INVALID);
-    assert_int_equal(duress_sim_new(NULL, &sim), DURESS_OK);
+    static const struct {
+        struct duress_sim_options options;
+        const char *detail;
+    } bad[] = {
+        {{.delay_ns_min = 2, .delay_ns_max = 1}, "delay_ns_min: 2 given, allowed 0 to 1"},
+        {{.delay_ns_max = DURESS_TIME_NEVER}, "delay_ns_max: 18446744073709551615 given, allowed 0 to "},
+        {{.send_buffer_bytes = 1073741825}, "send_buffer_bytes: 1073741825 given, allowed 0 to 1073741824"},
+        {{.receive_buffer_bytes = 1073741825}, "receive_buffer_bytes: 1073741825 given, allowed 0 to 1073741824"},
+    };
+    struct duress_failure why;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(duress_sim_new(&bad[i].options, &sim, NULL), DURESS_E_INVALID);
+        assert_int_equal(duress_sim_new(&bad[i].options, &sim, &why), DURESS_E_INVALID);
+        assert_memory_equal(why.detail, bad[i].detail, strlen(bad[i].detail));
+    }
+    assert_null(sim);
+    assert_int_equal(duress_sim_new(NULL, &sim, NULL), DURESS_OK);
     struct duress_sim_host *host;
     assert_int_equal(duress_sim_host_new(sim, "", &host), DURESS_E_INVALID);
     assert_int_equal(duress_sim_host_new(sim, "a", &host), DURESS_OK);

@@ -38,8 +38,10 @@ struct duress_sim_options {
 };
 
 /* Makes an empty universe at virtual time DURESS_S (so that no instant is 0). Returns in *sim, free with
- * duress_sim_free(). DURESS_E_INVALID, DURESS_E_NO_MEMORY. |options| may be NULL. */
-DURESS_API DURESS_MUST_CHECK int duress_sim_new(const struct duress_sim_options *options, struct duress_sim **sim);
+ * duress_sim_free(). DURESS_E_INVALID with the field in |why| (may be NULL), DURESS_E_NO_MEMORY. |options| may be NULL.
+ */
+DURESS_API DURESS_MUST_CHECK int duress_sim_new(const struct duress_sim_options *options, struct duress_sim **sim,
+                                                struct duress_failure *why);
 
 /* Frees it with all hosts, worlds and relays. */
 DURESS_API void duress_sim_free(struct duress_sim *sim);
