@@ -19,7 +19,7 @@ static uint64_t connection_now_ns(const struct connection *connection)
     return duress__loop_now_ns(connection->set->loop);
 }
 
-static struct connection *connection_of(struct dial *dial)
+static struct connection *connection_dialing(struct dial *dial)
 {
     return (struct connection *)(void *)((char *)dial - offsetof(struct connection, dial));
 }
@@ -172,7 +172,7 @@ static void dial_begin(struct connection *connection, uint64_t now_ns)
 /* A name was looked up. */
 static void dial_told(struct dial *told, int error)
 {
-    struct connection *connection = connection_of(told);
+    struct connection *connection = connection_dialing(told);
     uint64_t now_ns = connection_now_ns(connection);
     if (error == DURESS_OK)
         attempt(connection, now_ns);
@@ -202,7 +202,7 @@ struct upstream *duress__connections_upstream(const struct connection_set *set, 
 
 static void side_part(struct connection_side *side, bool reset, uint64_t now_ns)
 {
-    struct connection *connection = side->connection;
+    struct connection *connection = connection_of(side);
     struct connection_set *set = connection->set;
     if (side->dead || side->socket.error != DURESS_OK) {
         side_close(side);
@@ -378,7 +378,7 @@ static void side_read(struct connection_side *side, uint64_t now_ns)
     for (size_t reads = 0; reads < READS_PER_TURN; reads++) {
         if (duress__traffic_read(side, now_ns) != TRAFFIC_ALL)
             return;
-        link_outputs(side->connection, now_ns);
+        link_outputs(connection_of(side), now_ns);
         if (side->state != CONNECTION_OPEN)
             return;
     }
@@ -391,7 +391,7 @@ static void side_hangup(struct connection_side *side, uint64_t now_ns)
     duress__traffic_read_out(side, now_ns);
     side->full_reads = 0;
     while (duress__traffic_read(side, now_ns) != TRAFFIC_NOTHING) {
-        link_outputs(side->connection, now_ns);
+        link_outputs(connection_of(side), now_ns);
         if (side->state != CONNECTION_OPEN)
             return;
     }
@@ -399,13 +399,13 @@ static void side_hangup(struct connection_side *side, uint64_t now_ns)
         return;
     duress__traffic_read_out(side, now_ns);
     side->dead = true;
-    duress_link_reset(side->connection->link, (enum duress_side)side->name, now_ns);
+    duress_link_reset(connection_of(side)->link, (enum duress_side)side->name, now_ns);
 }
 
 static void side_event(void *context, unsigned events)
 {
     struct connection_side *side = context;
-    struct connection *connection = side->connection;
+    struct connection *connection = connection_of(side);
     uint64_t now_ns = connection_now_ns(connection);
     if (side->state == CONNECTION_PARTING) {
         if (!duress__parting_event(&side->parting, &side->socket, events, connection->set->scratch,
@@ -471,7 +471,7 @@ static struct connection *connection_new(struct connection_set *set, uint64_t nu
         .dial_again_ns = DURESS_TIME_NEVER,
     };
     for (uint8_t i = 0; i < DURESS_SIDE_COUNT; i++) {
-        connection->sides[i].connection = connection;
+
         connection->sides[i].name = i;
     }
     duress_timer_init(&connection->timer, timer_fired, connection);

@@ -15,6 +15,7 @@
 #define DURESS_PROXY_CONNECTION_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include <duress/loop/loop.h>
 #include <duress/loop/socket.h>
@@ -69,7 +70,6 @@ enum connection_state {
 };
 
 struct connection_side {
-    struct connection *connection;
     uint8_t name;             /* enum duress_side */
     uint8_t state;            /* enum connection_state */
     uint8_t full_reads;       /* in a row: the direction from here moves bulk */
@@ -98,6 +98,13 @@ struct connection {
     bool doomed; /* by duress__connections_down(): somebody waits for its end */
     struct connection_side sides[DURESS_SIDE_COUNT];
 };
+
+/* The connection whose side it is. */
+static inline struct connection *connection_of(struct connection_side *side)
+{
+    char *first = (char *)(side - side->name);
+    return (struct connection *)(void *)(first - offsetof(struct connection, sides));
+}
 
 /* Makes what they dial; as duress__upstream_new(). */
 struct upstream *duress__connections_upstream(const struct connection_set *set, const char *text);

@@ -15,12 +15,12 @@
 #define DISCARD_READS_MAX 64 /* of one turn */
 
 /* What a queue of the socket holds, in bytes; 0 where it can't be told. */
-static uint64_t queue_bytes(const struct duress_socket *socket, unsigned long question)
+static uint32_t queue_bytes(const struct duress_socket *socket, unsigned long question)
 {
     int bytes = 0;
     if (ioctl(socket->fd, question, &bytes) != 0 || bytes < 0)
         return 0;
-    return (uint64_t)bytes;
+    return (uint32_t)bytes;
 }
 
 static bool peer_is_here(const struct duress_socket *socket)
@@ -68,18 +68,19 @@ static bool discard(struct duress_socket *socket, void *scratch, size_t scratch_
 }
 
 /* One look at the send queue, which holds |queued_bytes|. */
-static bool parting_look(struct parting *parting, struct duress_socket *socket, uint64_t queued_bytes, uint64_t now_ns)
+static bool parting_look(struct parting *parting, struct duress_socket *socket, uint32_t queued_bytes, uint64_t now_ns)
 {
     if (queued_bytes < parting->queued_bytes)
         parting->progress_ns = now_ns;
     parting->queued_bytes = queued_bytes;
-    parting->look_count++;
+    if (parting->look_count < UINT8_MAX)
+        parting->look_count++;
     bool stalled = duress_time_until(now_ns, duress_time_add(parting->progress_ns, PARTING_STALL_NS)) == 0;
     if (stalled || parting_is_drained(parting, socket)) {
         parting_end(parting, socket);
         return false;
     }
-    uint32_t doublings = parting->look_count - 1;
+    uint32_t doublings = parting->look_count - 1U;
     uint64_t wait_ns = doublings < LOOK_DOUBLINGS_MAX ? LOOK_NS_MIN << doublings : LOOK_NS_MAX;
     parting->next_ns = duress_time_add(now_ns, wait_ns);
     return true;
@@ -88,14 +89,14 @@ static bool parting_look(struct parting *parting, struct duress_socket *socket, 
 bool duress__parting_begin(struct parting *parting, struct duress_socket *socket, bool reset, void *scratch,
                            size_t scratch_bytes, uint64_t now_ns)
 {
-    *parting = (struct parting){.reset = reset, .progress_ns = now_ns, .queued_bytes = UINT64_MAX};
+    *parting = (struct parting){.reset = reset, .progress_ns = now_ns, .queued_bytes = UINT32_MAX};
     duress__socket_want(socket, reset || scratch_bytes == 0 ? 0 : DURESS_SOCKET_READABLE);
     bool is_dead = !reset && scratch_bytes > 0 && !discard(socket, scratch, scratch_bytes);
     if (is_dead || !socket->tcp) { /* What was written to a Unix socket is with the peer already. */
         parting_end(parting, socket);
         return false;
     }
-    uint64_t queued_bytes = queue_bytes(socket, SIOCOUTQ);
+    uint32_t queued_bytes = queue_bytes(socket, SIOCOUTQ);
     if (!reset && queued_bytes > 0)
         duress__socket_shutdown(socket);
     return parting_look(parting, socket, queued_bytes, now_ns);

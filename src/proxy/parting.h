@@ -21,11 +21,11 @@
 #define PARTING_STALL_NS (UINT64_C(2) * 1000 * 1000 * 1000)
 
 struct parting {
-    bool reset;
-    uint32_t look_count;
-    uint64_t queued_bytes; /* in the send queue at the last look */
     uint64_t progress_ns;  /* when the queue last got shorter */
     uint64_t next_ns;      /* when duress__parting_tick() is to be called */
+    uint32_t queued_bytes; /* in the send queue at the last look */
+    uint8_t look_count;    /* no further than UINT8_MAX */
+    bool reset;
 };
 
 /* Begins to close |socket| (open, connected), with an RST where |reset|. |scratch|: what the peer sent and nobody read

@@ -10,9 +10,9 @@
 /* A splice that moved less than this found no bulk. */
 #define BULK_BYTES_MIN 16384
 
-static struct connection_traffic *traffic_figures(const struct connection_side *side)
+static struct connection_traffic *traffic_figures(struct connection_side *side)
 {
-    return &side->connection->set->figures.direction[traffic_from(side)];
+    return &connection_of(side)->set->figures.direction[traffic_from(side)];
 }
 
 /* Of a figure that only this thread writes. */
@@ -26,7 +26,7 @@ static void side_died(struct connection_side *side, uint64_t now_ns)
 {
     duress__traffic_read_out(side, now_ns);
     side->dead = true;
-    duress_link_reset(side->connection->link, (enum duress_side)side->name, now_ns);
+    duress_link_reset(connection_of(side)->link, (enum duress_side)side->name, now_ns);
 }
 
 /* --- pipes --- */
@@ -35,13 +35,13 @@ void duress__traffic_drop(struct connection_side *side)
 {
     if (side->pipe == NULL)
         return;
-    duress__splice_give_back(side->connection->set->pipes, side->pipe);
+    duress__splice_give_back(connection_of(side)->set->pipes, side->pipe);
     side->pipe = NULL;
 }
 
 void duress__traffic_read_out(struct connection_side *side, uint64_t now_ns)
 {
-    struct connection *connection = side->connection;
+    struct connection *connection = connection_of(side);
     if (side->pipe == NULL)
         return;
     while (side->pipe->held_bytes > 0) {
@@ -74,24 +74,24 @@ static bool pipe_flush(struct connection_side *side, uint64_t now_ns)
             return false;
         }
         side->pipe->stall_ns = DURESS_TIME_NEVER;
-        duress_link_moved(side->connection->link, traffic_from(side), count);
+        duress_link_moved(connection_of(side)->link, traffic_from(side), count);
         figure_add(&traffic_figures(side)->bytes_out, count);
         figure_add(&traffic_figures(side)->bytes_spliced, count);
     }
     return true;
 }
 
-static bool side_may_splice(const struct connection_side *side)
+static bool side_may_splice(struct connection_side *side)
 {
-    const struct connection_side *sink = traffic_peer(side);
-    return side->full_reads >= BULK_READS && side->connection->set->pipes != NULL && !sink->blocked && !sink->dead &&
+    struct connection_side *sink = traffic_peer(side);
+    return side->full_reads >= BULK_READS && connection_of(side)->set->pipes != NULL && !sink->blocked && !sink->dead &&
            sink->state == CONNECTION_OPEN;
 }
 
 /* One round: socket to pipe to socket. */
 static enum traffic_read side_splice(struct connection_side *side, uint64_t now_ns)
 {
-    struct connection_set *set = side->connection->set;
+    struct connection_set *set = connection_of(side)->set;
     size_t count = 0;
     size_t bytes_max = set->buffer_bytes_max < SPLICE_PIPE_BYTES ? set->buffer_bytes_max : SPLICE_PIPE_BYTES;
     int error = duress__splice_in(side->pipe, &side->socket, bytes_max, &count);
@@ -109,7 +109,7 @@ static enum traffic_read side_splice(struct connection_side *side, uint64_t now_
     duress__traffic_drop(side);
     if (error == DURESS_E_END) {
         side->ended = true;
-        duress_link_end(side->connection->link, traffic_from(side), now_ns);
+        duress_link_end(connection_of(side)->link, traffic_from(side), now_ns);
     } else if (error != DURESS_E_AGAIN) {
         side_died(side, now_ns);
     }
@@ -124,15 +124,15 @@ static size_t bytes_pass(struct connection_side *side, size_t count)
 {
     struct connection_side *sink = traffic_peer(side);
     if (sink->state != CONNECTION_OPEN || sink->dead || sink->blocked ||
-        !duress_link_is_transparent(side->connection->link, traffic_from(side)))
+        !duress_link_is_transparent(connection_of(side)->link, traffic_from(side)))
         return 0;
-    struct duress_slice bytes = {side->connection->set->scratch, count};
+    struct duress_slice bytes = {connection_of(side)->set->scratch, count};
     size_t written = 0;
     int error = duress__socket_write(&sink->socket, &bytes, 1, &written);
     if (error == DURESS_OK || error == DURESS_E_AGAIN)
         sink->blocked = written < count; /* Of anything else the next write tells the link. */
     if (written > 0) {
-        duress_link_moved(side->connection->link, traffic_from(side), written);
+        duress_link_moved(connection_of(side)->link, traffic_from(side), written);
         figure_add(&traffic_figures(side)->bytes_out, written);
     }
     return written;
@@ -140,7 +140,7 @@ static size_t bytes_pass(struct connection_side *side, size_t count)
 
 static enum traffic_read side_copy(struct connection_side *side, size_t wanted, uint64_t now_ns)
 {
-    struct connection *connection = side->connection;
+    struct connection *connection = connection_of(side);
     size_t count = 0;
     int error = duress__socket_read(&side->socket, connection->set->scratch, wanted, &count);
     if (error == DURESS_OK) {
@@ -164,7 +164,7 @@ static enum traffic_read side_copy(struct connection_side *side, size_t wanted, 
 
 enum traffic_read duress__traffic_read(struct connection_side *side, uint64_t now_ns)
 {
-    struct duress_link *link = side->connection->link;
+    struct duress_link *link = connection_of(side)->link;
     size_t wanted = duress_link_wants(link, traffic_from(side));
     if (side->ended || side->dead || wanted == 0)
         return TRAFFIC_NOTHING;
@@ -172,7 +172,7 @@ enum traffic_read duress__traffic_read(struct connection_side *side, uint64_t no
     if (side->pipe != NULL && !pipe_flush(side, now_ns))
         return TRAFFIC_NOTHING;
     if (side->pipe == NULL && side_may_splice(side) && duress_link_is_transparent(link, traffic_from(side)))
-        side->pipe = duress__splice_borrow(side->connection->set->pipes);
+        side->pipe = duress__splice_borrow(connection_of(side)->set->pipes);
     if (side->pipe != NULL)
         return side_splice(side, now_ns);
     return side_copy(side, wanted, now_ns);
@@ -180,7 +180,7 @@ enum traffic_read duress__traffic_read(struct connection_side *side, uint64_t no
 
 static void piece_write(struct connection_side *side, struct duress_slice piece, uint64_t now_ns)
 {
-    struct duress_link *link = side->connection->link;
+    struct duress_link *link = connection_of(side)->link;
     size_t count = 0;
     int error = duress__socket_write(&side->socket, &piece, 1, &count);
     if (error == DURESS_E_AGAIN) {
@@ -204,7 +204,7 @@ bool duress__traffic_write(struct connection_side *side, size_t *writes_left, ui
             duress__traffic_drop(source);
     }
     while (side->state == CONNECTION_OPEN && !side->dead && !side->blocked && *writes_left > 0) {
-        struct duress_slice piece = duress_link_pending(side->connection->link, traffic_to(side), now_ns);
+        struct duress_slice piece = duress_link_pending(connection_of(side)->link, traffic_to(side), now_ns);
         if (piece.length == 0)
             break;
         piece_write(side, piece, now_ns);
@@ -218,9 +218,9 @@ bool duress__traffic_write(struct connection_side *side, size_t *writes_left, ui
 
 /* --- what is wanted next --- */
 
-bool duress__traffic_wants_read(const struct connection_side *side)
+bool duress__traffic_wants_read(struct connection_side *side)
 {
-    const struct duress_link *link = side->connection->link;
+    const struct duress_link *link = connection_of(side)->link;
     if (side->dead || side->ended || side->pipe != NULL)
         return false;
     if (side->draining && duress_link_buffered_bytes(link, traffic_from(side)) > 0)
@@ -228,10 +228,10 @@ bool duress__traffic_wants_read(const struct connection_side *side)
     return duress_link_wants(link, traffic_from(side)) > 0;
 }
 
-bool duress__traffic_wants_write(const struct connection_side *side, uint64_t now_ns)
+bool duress__traffic_wants_write(struct connection_side *side, uint64_t now_ns)
 {
     if (side->dead)
         return false;
     return traffic_peer(side)->pipe != NULL ||
-           duress_link_pending(side->connection->link, traffic_to(side), now_ns).length > 0;
+           duress_link_pending(connection_of(side)->link, traffic_to(side), now_ns).length > 0;
 }

@@ -11,17 +11,17 @@
 #define TRAFFIC_STALL_NS (20 * DURESS_MS)
 
 /* The direction whose source |side| is, and the one whose sink it is. */
-static inline enum duress_direction traffic_from(const struct connection_side *side)
+static inline enum duress_direction traffic_from(struct connection_side *side)
 {
     return side->name == DURESS_SIDE_CLIENT ? DURESS_UPSTREAM : DURESS_DOWNSTREAM;
 }
-static inline enum duress_direction traffic_to(const struct connection_side *side)
+static inline enum duress_direction traffic_to(struct connection_side *side)
 {
     return side->name == DURESS_SIDE_CLIENT ? DURESS_DOWNSTREAM : DURESS_UPSTREAM;
 }
-static inline struct connection_side *traffic_peer(const struct connection_side *side)
+static inline struct connection_side *traffic_peer(struct connection_side *side)
 {
-    return &side->connection->sides[side->name == DURESS_SIDE_CLIENT ? DURESS_SIDE_SERVER : DURESS_SIDE_CLIENT];
+    return &connection_of(side)->sides[side->name == DURESS_SIDE_CLIENT ? DURESS_SIDE_SERVER : DURESS_SIDE_CLIENT];
 }
 
 /* Writes what is due for |side|, one piece a write, as far as |*writes_left| allows. True where the link was given
@@ -37,8 +37,8 @@ enum traffic_read {
 enum traffic_read duress__traffic_read(struct connection_side *side, uint64_t now_ns);
 
 /* Whether |side| is to be read, and whether something waits to be written to it. */
-bool duress__traffic_wants_read(const struct connection_side *side);
-bool duress__traffic_wants_write(const struct connection_side *side, uint64_t now_ns);
+bool duress__traffic_wants_read(struct connection_side *side);
+bool duress__traffic_wants_write(struct connection_side *side, uint64_t now_ns);
 
 /* What a pipe holds that was read from |side| goes into the link, as far as that takes it, and the pipe back. */
 void duress__traffic_read_out(struct connection_side *side, uint64_t now_ns);

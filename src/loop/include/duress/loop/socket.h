@@ -52,16 +52,16 @@ struct duress_socket {
     struct duress_socket *all_previous;
     struct duress_socket *ready_next; /* those with something to say; NULL when not in the list */
     struct duress_socket *ready_previous;
-    uint8_t want;    /* of READABLE, WRITABLE */
-    uint8_t ready;   /* what is true now, and what is to be said once */
-    bool connecting; /* the connect has not ended yet */
-    bool watched;    /* of duress__socket_watch() */
-    bool listens;    /* part of an acceptor */
-    bool tcp;
-    bool shut;               /* FIN was sent, or will be once connected */
-    bool short_read_is_last; /* a read of less than was asked for has taken all: TCP, with neither FIN, RST nor urgent
-                                data seen */
-    bool ended_by_fin;       /* the peer's FIN came before its RST, so reads say END */
+    uint8_t want;        /* of READABLE, WRITABLE */
+    uint8_t ready;       /* what is true now, and what is to be said once */
+    bool connecting : 1; /* the connect has not ended yet */
+    bool watched : 1;    /* of duress__socket_watch() */
+    bool listens : 1;    /* part of an acceptor */
+    bool tcp : 1;
+    bool shut : 1;               /* FIN was sent, or will be once connected */
+    bool short_read_is_last : 1; /* a read of less than was asked for has taken all: TCP, with neither FIN, RST nor
+                                urgent data seen */
+    bool ended_by_fin : 1;       /* the peer's FIN came before its RST, so reads say END */
 };
 
 /* --- opening --- */
