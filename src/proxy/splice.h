@@ -13,7 +13,7 @@
 #include <duress/allocator.h>
 #include <duress/loop/socket.h>
 
-#define SPLICE_PIPES_MAX 32       /* of a pool; who finds none copies */
+#define SPLICE_PIPES_MAX 16       /* of a pool; who finds none copies */
 #define SPLICE_PIPES_IDLE_MAX 4   /* kept open for the next one */
 #define SPLICE_PIPE_BYTES 1048576 /* asked for; the kernel may give less */
 

@@ -18,6 +18,12 @@ void workers_start(struct workers_fixture *fixture, uint32_t worker_count,
                    const struct duress_workers_proxy_options *options)
 {
     struct duress_workers_options threads = {.worker_count = worker_count};
+    workers_start_limited(fixture, &threads, options);
+}
+
+void workers_start_limited(struct workers_fixture *fixture, const struct duress_workers_options *threads,
+                           const struct duress_workers_proxy_options *options)
+{
     struct duress_listen_address address = listen_address("127.0.0.1:0");
     struct duress_workers_proxy_options all = {.seed = 1};
     *fixture = (struct workers_fixture){.workers = NULL};
@@ -29,7 +35,7 @@ void workers_start(struct workers_fixture *fixture, uint32_t worker_count,
         all.listen = &address;
     if (all.upstream == NULL)
         all.upstream = fixture->upstream;
-    assert_int_equal(duress_workers_new(fixture->base.loop, &threads, &fixture->workers, NULL), DURESS_OK);
+    assert_int_equal(duress_workers_new(fixture->base.loop, threads, &fixture->workers, NULL), DURESS_OK);
     assert_int_equal(duress_workers_proxy_new(fixture->workers, &all, &fixture->proxy, NULL), DURESS_OK);
 }
 

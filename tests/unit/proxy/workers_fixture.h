@@ -19,6 +19,8 @@ struct workers_fixture {
  * address or upstream that is NULL is set here. */
 void workers_start(struct workers_fixture *fixture, uint32_t worker_count,
                    const struct duress_workers_proxy_options *options);
+void workers_start_limited(struct workers_fixture *fixture, const struct duress_workers_options *threads,
+                           const struct duress_workers_proxy_options *options);
 void workers_stop(struct workers_fixture *fixture);
 
 struct duress_listen_address listen_address(const char *text);

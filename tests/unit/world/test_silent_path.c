@@ -119,8 +119,8 @@ static void idle_connection_to_a_dead_machine_ends_by_keepalive(void **state)
     int fd = descriptor_of(&silence->idle);
     assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 30);
-    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
-    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 6);
     keepalive_shorten(fd);
     assert_in_range(silence_until_over(silence, &silence->idle), 1900 * DURESS_MS, 5 * DURESS_S);
     assert_int_equal(silence->idle.end, DURESS_E_RESET);
