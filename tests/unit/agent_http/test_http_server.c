@@ -396,6 +396,27 @@ static void a_client_that_closes_its_side_has_given_up(void **state)
     web_close(web);
 }
 
+static bool one_has_timed_out(void *context)
+{
+    return web_counts(context).timed_out == 1;
+}
+
+/* What it still says is dropped for a second; then it is closed, whether it has read its refusal or not. */
+static void a_peer_that_was_refused_and_stays_is_closed(void **state)
+{
+    struct web *web = *state;
+    struct web_client client;
+    web_serve(web, &(struct duress_http_server_options){.header_timeout_ns = 20 * DURESS_MS});
+    web_connect(web, &client);
+    client.deaf = true;
+    web_send(&client, "GET /heal");
+    web_until(web, one_has_timed_out, web);
+    assert_int_equal(web_counts(web).connections_open, 1);
+    web_until_alone(web);
+    web_disconnect(&client);
+    web_close(web);
+}
+
 static void the_server_is_freed_with_calls_at_work(void **state)
 {
     struct web *web = *state;
@@ -538,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup(each_arrival_is_told_with_its_number, setup),
         cmocka_unit_test_setup(a_client_that_goes_away_cancels_its_call, setup),
         cmocka_unit_test_setup(a_client_that_closes_its_side_has_given_up, setup),
+        cmocka_unit_test_setup(a_peer_that_was_refused_and_stays_is_closed, setup),
         cmocka_unit_test_setup(the_server_is_freed_with_calls_at_work, setup),
         cmocka_unit_test_setup(the_server_may_be_freed_when_a_request_arrives, setup),
         cmocka_unit_test_setup(bad_options_are_refused_by_their_name, setup),
