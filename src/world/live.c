@@ -143,21 +143,26 @@ int duress_world_live_new(const struct duress_world_live_options *options, struc
                           struct duress_failure *why)
 {
     static const struct duress_world_live_options defaults = {.allocator = NULL};
-    if (world == NULL)
-        return duress__world_refuse(why, DURESS_E_INVALID, "world: must be given");
+    if (world == NULL) {
+        duress__world_refuse(why, DURESS_E_INVALID, "world: must be given");
+        return DURESS_E_INVALID;
+    }
     if (options == NULL)
         options = &defaults;
     if (!duress__live_options_check(options, why))
         return DURESS_E_INVALID;
     struct live_world *made = duress_allocate_zeroed(options->allocator, 1, sizeof *made);
-    if (made == NULL)
-        return duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the world");
+    if (made == NULL) {
+        duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the world");
+        return DURESS_E_NO_MEMORY;
+    }
     duress_world_base_init(&made->base, &live_ops, options->allocator);
     made->seed = options->seed;
     int error = live_open(made, options);
     if (error != DURESS_OK) {
         live_free(&made->base);
-        return duress__world_refuse(why, error, "the world's loop or resolver cannot be made");
+        duress__world_refuse(why, error, "the world's loop or resolver cannot be made");
+        return error;
     }
     *world = &made->base;
     return DURESS_OK;

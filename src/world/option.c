@@ -15,9 +15,8 @@ bool duress__world_option_in_range(const char *field, uint64_t given, uint64_t l
     return false;
 }
 
-int duress__world_refuse(struct duress_failure *why, int error, const char *detail)
+void duress__world_refuse(struct duress_failure *why, int error, const char *detail)
 {
     if (why != NULL)
         duress_failure_set(why, (enum duress_error)error, DURESS_ORIGIN_CALLER, "%s", detail);
-    return error;
 }

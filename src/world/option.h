@@ -13,7 +13,7 @@
 bool duress__world_option_in_range(const char *field, uint64_t given, uint64_t low, uint64_t high,
                                    struct duress_failure *why);
 
-/* Says in |why| that it failed with |error|. Returns |error|. */
-int duress__world_refuse(struct duress_failure *why, int error, const char *detail);
+/* Says in |why| that it failed with |error|. */
+void duress__world_refuse(struct duress_failure *why, int error, const char *detail);
 
 #endif

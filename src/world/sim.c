@@ -233,15 +233,19 @@ int duress_sim_new(const struct duress_sim_options *options, struct duress_sim *
     static const struct duress_sim_options defaults = {0};
     if (options == NULL)
         options = &defaults;
-    if (sim == NULL)
-        return duress__world_refuse(why, DURESS_E_INVALID, "sim: must be given");
+    if (sim == NULL) {
+        duress__world_refuse(why, DURESS_E_INVALID, "sim: must be given");
+        return DURESS_E_INVALID;
+    }
     if (!options_check(options, why))
         return DURESS_E_INVALID;
     const struct duress_allocator *allocator =
         options->allocator != NULL ? options->allocator : duress_allocator_default();
     struct duress_sim *made = duress_allocate_zeroed(allocator, 1, sizeof *made);
-    if (made == NULL)
-        return duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the simulation");
+    if (made == NULL) {
+        duress__world_refuse(why, DURESS_E_NO_MEMORY, "no memory for the simulation");
+        return DURESS_E_NO_MEMORY;
+    }
     made->allocator = allocator;
     duress__sim_pool_init(&made->pool, allocator);
     sim_configure(made, options);
