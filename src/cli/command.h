@@ -16,6 +16,8 @@ int command_toxiproxy(int argc, char **argv);
 int command_toxiproxy_cli(int argc, char **argv);
 int command_suite(int argc, char **argv);
 int command_agent(int argc, char **argv);
+int command_service(int argc, char **argv);
+int command_stress(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_help(int argc, char **argv);
 

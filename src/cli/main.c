@@ -19,6 +19,8 @@ static const struct command commands[] = {
     {"toxic", "add, change or remove a toxic", command_toxiproxy},
     {"suite", "run the chaos suite: live and simulated, with a verdict", command_suite},
     {"agent", "serve an agent, or ask one", command_agent},
+    {"service", "run a command, and kill, stop and freeze it on a schedule", command_service},
+    {"stress", "make processor, memory or disk scarce for a while", command_stress},
     {"version", "print the version", command_version},
     {"help", "print this text", command_help},
 };
