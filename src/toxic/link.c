@@ -6,6 +6,10 @@
 #include <duress/export.h>
 #include <duress/time.h>
 
+/* A driver that is late by more turns of schedules than these, some 40 s at the least, is not led through each of them.
+ */
+#define LINK_TURNS_MAX 4096
+
 static int options_refuse(struct duress_failure *why, const char *reason)
 {
     if (why != NULL)
@@ -56,8 +60,17 @@ void duress_link_free(struct duress_link *link)
     duress_release(link->allocator, link);
 }
 
+/* What is next is that a schedule turns a toxic on or off, or that the dial is thought of again. */
+static bool next_is_turn(const struct duress_link *link, uint64_t at_ns)
+{
+    if (link->state == LINK_WAITING)
+        return true;
+    return at_ns == link->pipes[DURESS_UPSTREAM].turn_ns || at_ns == link->pipes[DURESS_DOWNSTREAM].turn_ns;
+}
+
 void duress__link_advance(struct duress_link *link, uint64_t now_ns)
 {
+    unsigned turns = 0;
     if (now_ns < link->now_ns)
         return; /* Time that goes back counts as no time passing. */
     for (;;) {
@@ -65,6 +78,11 @@ void duress__link_advance(struct duress_link *link, uint64_t now_ns)
         if (at_ns > now_ns || at_ns == DURESS_TIME_NEVER)
             break;
         DURESS_ASSERT(at_ns > link->now_ns);
+        if (next_is_turn(link, at_ns) && ++turns > LINK_TURNS_MAX) {
+            at_ns = link->state == LINK_WAITING ? now_ns : at_ns;
+            for (int i = 0; i < DURESS_DIRECTION_COUNT; i++)
+                duress__pipe_skip_turns(&link->pipes[i], now_ns);
+        }
         link->now_ns = at_ns;
         duress__link_settle(link);
     }

@@ -11,6 +11,7 @@ void duress__pipe_init(struct pipe *pipe, const struct duress_allocator *allocat
         .stats = stats,
         .bytes_max = bytes_max,
         .next_ns = DURESS_TIME_NEVER,
+        .turn_ns = DURESS_TIME_NEVER,
     };
 }
 
@@ -56,6 +57,7 @@ void duress__pipe_kill(struct pipe *pipe)
     pipe->is_dead = true;
     pipe->is_blocked = false;
     pipe->next_ns = DURESS_TIME_NEVER;
+    pipe->turn_ns = DURESS_TIME_NEVER;
 }
 
 size_t duress__pipe_room(const struct pipe *pipe)
@@ -303,19 +305,31 @@ static bool stage_run(struct pipe *pipe, struct stage *stage, uint64_t now_ns)
     return has_moved;
 }
 
-/* When |stage| wants the pipe to be run again. */
-static uint64_t stage_next_ns(const struct stage *stage)
+/* When |stage| turns; once the end has passed it, it does not any more. */
+static uint64_t stage_turn_ns(const struct stage *stage)
 {
-    return stage->is_over ? stage->wake_ns : duress_time_min(stage->wake_ns, stage->turn_ns);
+    return stage->is_over ? DURESS_TIME_NEVER : stage->turn_ns;
+}
+
+/* Makes the turns that are due at |now_ns|. */
+static void pipe_run_turns(struct pipe *pipe, uint64_t now_ns)
+{
+    for (struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
+        if (stage_turn_ns(stage) <= now_ns && stage_turn_ns(stage) != DURESS_TIME_NEVER)
+            pipe_stage_turn(pipe, stage, now_ns);
+}
+
+void duress__pipe_skip_turns(struct pipe *pipe, uint64_t until_ns)
+{
+    if (!pipe->is_dead && pipe->has_begun)
+        pipe_run_turns(pipe, until_ns);
 }
 
 void duress__pipe_run(struct pipe *pipe, uint64_t now_ns)
 {
     if (pipe->is_dead || pipe->first == NULL)
         return;
-    for (struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
-        if (now_ns >= stage->turn_ns && !stage->is_over)
-            pipe_stage_turn(pipe, stage, now_ns);
+    pipe_run_turns(pipe, now_ns);
     bool has_moved;
     do {
         has_moved = false;
@@ -324,8 +338,12 @@ void duress__pipe_run(struct pipe *pipe, uint64_t now_ns)
             has_moved = stage_run(pipe, stage, now_ns) || has_moved;
     } while (has_moved && pipe->is_blocked); /* A stage that had no room may have it now. */
     pipe->next_ns = DURESS_TIME_NEVER;
-    for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next)
-        pipe->next_ns = duress_time_min(pipe->next_ns, stage_next_ns(stage));
+    pipe->turn_ns = DURESS_TIME_NEVER;
+    for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next) {
+        pipe->next_ns = duress_time_min(pipe->next_ns, stage->wake_ns);
+        pipe->turn_ns = duress_time_min(pipe->turn_ns, stage_turn_ns(stage));
+    }
+    pipe->next_ns = duress_time_min(pipe->next_ns, pipe->turn_ns);
 }
 
 /* ---- the chain ---- */
@@ -374,6 +392,7 @@ void duress__pipe_stage_remove(struct pipe *pipe, struct stage *stage, uint64_t 
     *place = stage->next;
     duress__stage_free(pipe->allocator, stage);
     pipe->next_ns = DURESS_TIME_NEVER; /* For a chain that is empty now; another is run next. */
+    pipe->turn_ns = DURESS_TIME_NEVER;
 }
 
 struct stage *duress__pipe_stage_find(const struct pipe *pipe, uint64_t id)
@@ -420,7 +439,7 @@ void duress__pipe_check(const struct pipe *pipe)
     for (const struct stage *stage = pipe->first; stage != NULL; stage = stage->next) {
         queue_check(&stage->queue);
         held_bytes += stage->queue.bytes;
-        next_ns = duress_time_min(next_ns, stage_next_ns(stage));
+        next_ns = duress_time_min(next_ns, duress_time_min(stage->wake_ns, stage_turn_ns(stage)));
         if (stage == pipe->mark_stage)
             is_mark_seen = true;
         else if (!is_mark_seen)

@@ -46,7 +46,8 @@ struct pipe {
     bool has_tripped;
     uint64_t tripped_by;
     uint64_t tripped_ns;
-    uint64_t next_ns; /* when a stage wants to be asked again */
+    uint64_t next_ns; /* when a stage wants to be asked again, or turns */
+    uint64_t turn_ns; /* when a stage turns on or off next */
 };
 
 /* |allocator| and |stats| are borrowed. Free with duress__pipe_deinit(). */
@@ -59,6 +60,9 @@ void duress__pipe_start(struct pipe *pipe, uint64_t now_ns);
 
 /* Does all that is due at |now_ns|, which is not after an earlier next_ns. */
 void duress__pipe_run(struct pipe *pipe, uint64_t now_ns);
+
+/* Turns each stage on or off as it is at |until_ns|, which lies ahead, without what is between. Run the pipe then. */
+void duress__pipe_skip_turns(struct pipe *pipe, uint64_t until_ns);
 
 /* How many bytes may be pushed; 0 too where the stream has ended or the pipe is dead. */
 size_t duress__pipe_room(const struct pipe *pipe);

@@ -218,6 +218,44 @@ static void windows_are_where_the_plain_rule_has_them(void **unused)
     }
 }
 
+/* A driver that wakes after years: no turn is worth a step of its own, and nothing is lost. */
+static void driver_that_is_years_late_is_not_led_through_every_turn(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxics[] = {scheduled(toxic_latency(1, 3, 0), 10, 5), scheduled(toxic_bandwidth(2, 0), 17, 4)};
+    rig_open(&rig, toxics, 2);
+    rig_push(&rig, DURESS_DOWNSTREAM, 10);
+    for (uint64_t year = 1; year < 20; year++) {
+        rig.now_ns = year * 365 * 86400 * DURESS_S;
+        duress_link_tick(rig.link, rig.now_ns);
+        rig_outputs(&rig);
+        assert_true(duress_link_next_ns(rig.link) > rig.now_ns);
+        assert_true(duress_link_next_ns(rig.link) <= rig.now_ns + 17 * DURESS_MS);
+        rig_push(&rig, DURESS_DOWNSTREAM, 10);
+    }
+    rig_run(&rig, rig.now_ns + 100 * DURESS_MS);
+    assert_int_equal(rig.written_bytes[DURESS_DOWNSTREAM], 200);
+    rig_close(&rig);
+}
+
+static void two_slow_opens_that_take_turns_end_as_well(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxics[] = {scheduled(toxic_slow_open(1, 1), 10, 5), scheduled(toxic_slow_open(2, 1), 10, 5)};
+    struct duress_link_options options = {.toxics = toxics, .toxic_count = 2};
+    toxics[0].as.slow_open.delay_ns = toxics[1].as.slow_open.delay_ns = UINT64_MAX;
+    toxics[1].since_ns = 5 * DURESS_MS;
+    rig_open_dialing(&rig, &options);
+    rig.now_ns = 365 * 86400 * DURESS_S;
+    duress_link_tick(rig.link, rig.now_ns);
+    rig_outputs(&rig);
+    assert_false(duress_link_wants_dial(rig.link));
+    assert_true(duress_link_next_ns(rig.link) <= rig.now_ns + 5 * DURESS_MS);
+    rig_close(&rig);
+}
+
 static void list_note(void *context, const struct duress_toxic *toxic, bool is_drawn)
 {
     char *text = context;
@@ -275,6 +313,8 @@ int main(void)
         cmocka_unit_test(refuse_keeps_to_its_schedule),
         cmocka_unit_test(schedules_out_of_range_are_refused),
         cmocka_unit_test(windows_are_where_the_plain_rule_has_them),
+        cmocka_unit_test(driver_that_is_years_late_is_not_led_through_every_turn),
+        cmocka_unit_test(two_slow_opens_that_take_turns_end_as_well),
         cmocka_unit_test(toxics_of_a_connection_are_told_with_their_draws),
         cmocka_unit_test(seeds_of_names_tell_names_and_seeds_apart),
     };
