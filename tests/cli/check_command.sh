@@ -61,9 +61,12 @@ ask 1 "$url" hello
 stop
 
 # A program starts with clean signals and no descriptor but its three; nothing of it stays open in the server.
-program 'grep -E "^Sig(Blk|Ign)" /proc/self/status; ls /proc/self/fd | wc -l'
+serve --listen tcp://127.0.0.1:0 command grep -E '^Sig(Blk|Ign):' /proc/self/status
 ask 0 "$url" hello
 expect 'no signal is blocked or ignored' lines 2 '^Sig...:[[:space:]]0000000000000000$'
+stop
+program 'ls /proc/self/fd | wc -l'
+ask 0 "$url" hello
 expect 'three descriptors, and the one of ls' lines 1 '^4$'
 descriptors() { [ "$(ls "/proc/$server/fd" | wc -l)" -eq "$open" ]; }
 open=$(ls "/proc/$server/fd" | wc -l)

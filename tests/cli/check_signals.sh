@@ -75,6 +75,18 @@ for end in INT KILL; do
     expect "as a connection that ended ($end)" complains 'call 1: (TRUNCATED|RESET) '
 done
 
+# Should somebody kill the keeper alone, the program goes with it, and the call fails.
+serve --listen tcp://127.0.0.1:0 command sh -c "$wait_for"
+begin --deadline none
+keeper=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/${pids[0]}/status")
+expect 'the keeper is the child of the server' [ "$keeper" = "$(tr -d ' ' <"/proc/$server/task/$server/children")" ]
+kill -KILL "$keeper"
+ended $asked
+expect 'the call fails' [ "$code" -eq 1 ]
+expect 'it says how' complains 'killed by signal 9 \(Killed\)'
+expect 'the program is gone' until_true gone "${pids[@]}"
+stop
+
 # Standard output that nobody reads, or that is full.
 serve --listen tcp://127.0.0.1:0 echo
 "$duress" agent ask --repeat 100000000 "$url" hello 2>"$folder/err" | head -n 1 >"$folder/out"

@@ -150,14 +150,71 @@ static void many_programs_of_which_a_third_is_given_up_leave_nothing(void **stat
     duress_world_free(crowd.world);
 }
 
-/* --- memory --- */
+/* --- streams --- */
 
-static void chunk_ignored(void *context, struct duress_call *call, struct duress_message *chunk)
+struct heard {
+    unsigned chunks;
+    unsigned cancel_at; /* that chunk; 0: never */
+    char last[16];
+};
+
+static void chunk_heard(void *context, struct duress_call *call, struct duress_message *chunk)
 {
-    (void)context;
-    (void)call;
-    (void)chunk;
+    struct heard *heard = context;
+    struct duress_slice content = duress_message_content(chunk);
+    (void)snprintf(heard->last, sizeof heard->last, "%.*s", (int)content.length, (const char *)content.data);
+    if (++heard->chunks == heard->cancel_at)
+        duress_call_cancel(call);
 }
+
+static int stream_of(struct duress_world *world, const char *text, struct heard *heard, struct duress_message **reply)
+{
+    static const char *const arguments[] = {"cat", NULL};
+    struct duress_agent *agent = command_new(world, arguments);
+    struct duress_message *request = NULL;
+    assert_int_equal(duress_message_text(text, &request), DURESS_OK);
+    struct duress_ask question = {.request = request, .on_chunk = chunk_heard, .context = heard};
+    int error = duress_agent_ask_blocking(agent, &question, reply, NULL);
+    duress_message_unref(request);
+    duress_agent_unref(agent);
+    await_end_of_programs(world);
+    return error;
+}
+
+static void a_stream_ends_with_its_last_line(void **state)
+{
+    (void)state;
+    struct duress_world *world = NULL;
+    assert_int_equal(duress_world_live_new(NULL, &world, NULL), DURESS_OK);
+    static const char *const texts[] = {"one\ntwo\nlast", "one\ntwo\nlast\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct heard heard = {.chunks = 0};
+        struct duress_message *reply = NULL;
+        assert_int_equal(stream_of(world, texts[i], &heard, &reply), DURESS_OK);
+        assert_int_equal(heard.chunks, 3);
+        assert_string_equal(heard.last, i == 0 ? "last" : "last\n");
+        assert_true(duress_slice_is(duress_message_content(reply), heard.last));
+        duress_message_unref(reply);
+    }
+    duress_world_free(world);
+}
+
+static void a_stream_may_be_given_up_inside_of_any_chunk(void **state)
+{
+    (void)state;
+    struct duress_world *world = NULL;
+    assert_int_equal(duress_world_live_new(NULL, &world, NULL), DURESS_OK);
+    for (unsigned chunk = 1; chunk <= 3; chunk++) {
+        struct heard heard = {.cancel_at = chunk};
+        struct duress_message *reply = NULL;
+        assert_int_equal(stream_of(world, "one\ntwo\nlast", &heard, &reply), DURESS_E_CANCELLED);
+        assert_int_equal(heard.chunks, chunk);
+        assert_null(reply);
+    }
+    duress_world_free(world);
+}
+
+/* --- memory --- */
 
 static int ask_with(struct duress_world *world, const char *const *arguments, bool streams)
 {
@@ -165,11 +222,12 @@ static int ask_with(struct duress_world *world, const char *const *arguments, bo
     struct duress_agent *agent = NULL;
     struct duress_message *request = NULL;
     struct duress_message *reply = NULL;
+    struct heard heard = {.chunks = 0};
     int error = duress__command_agent_new(&options, &agent);
     if (error != DURESS_OK)
         return error;
     assert_int_equal(duress_message_text("one\ntwo", &request), DURESS_OK);
-    struct duress_ask question = {.request = request, .on_chunk = streams ? chunk_ignored : NULL};
+    struct duress_ask question = {.request = request, .on_chunk = streams ? chunk_heard : NULL, .context = &heard};
     error = duress_agent_ask_blocking(agent, &question, &reply, NULL);
     duress_message_unref(reply);
     duress_message_unref(request);
@@ -219,6 +277,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_programs_of_which_a_third_is_given_up_leave_nothing),
+        cmocka_unit_test(a_stream_ends_with_its_last_line),
+        cmocka_unit_test(a_stream_may_be_given_up_inside_of_any_chunk),
         cmocka_unit_test(a_program_without_memory_for_it_fails_and_leaves_nothing),
         cmocka_unit_test(an_agent_of_no_program_is_refused),
     };
