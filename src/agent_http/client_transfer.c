@@ -204,12 +204,13 @@ static bool keeps_agreement(const struct http_client *client)
 /* libcurl before 8.1 hands HTTP/2's DATA that does not fit into the buffer on in two parts. What it has read behind the
  * first, the stream's end say, it looks at when the socket speaks again, which may be never. So all fits in: what
  * libcurl reads at once (32 KiB), the headers that it allows, and what it reads for others when it reads for one
- * stream. Before it is used, a buffer costs nothing but addresses. */
+ * stream. Before it is used, a buffer costs nothing but addresses. Without TLS a stream is alone on its connection. */
 static bool setup_buffer(struct http_transfer *transfer)
 {
     const struct http_client *client = transfer->client;
+    long bytes = client->target.tls ? CURL_MAX_READ_SIZE : CURL_MAX_READ_SIZE / 2;
     return client->curl_version >= 0x080100 || client->version == DURESS_HTTP_1_1 ||
-           curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE) == CURLE_OK;
+           curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, bytes) == CURLE_OK;
 }
 
 static bool setup_protocol(struct http_transfer *transfer)
