@@ -35,7 +35,8 @@ struct server {
 struct request {
     struct server *server;
     struct MHD_Connection *connection;
-    char *target; /* the task's, once there is one */
+    char *target;        /* the task's, once there is one */
+    uintptr_t target_at; /* where MHD has it */
     struct duress_buffer body;
     bool begun; /* its head was seen */
     bool drops; /* the body is read to its end and not kept */
@@ -188,6 +189,7 @@ static void *request_first_line(void *context, const char *target, struct MHD_Co
         duress_release(allocator, request);
         return NULL;
     }
+    request->target_at = (uintptr_t)target;
     request->server = server;
     request->connection = connection;
     request->begun_ns = duress__loop_now_ns(server->daemon->loop);
@@ -244,9 +246,20 @@ static void task_ended(void *context, struct task *task)
                      duress__loop_now_ns(request->server->daemon->loop));
 }
 
-static enum MHD_Result request_begin(struct request *request, const char *method)
+/* Whether the target is whole. MHD hands it over as a text, which a NUL byte within it ends early: "/proxies/web" where
+ * something else was asked for. In its memory the version follows behind the real end. */
+static bool target_is_whole(const struct request *request, const char *version)
+{
+    uintptr_t version_at = (uintptr_t)version;
+    bool follows = version_at > request->target_at && version_at - request->target_at < MEMORY_BYTES;
+    return !follows || version_at - request->target_at == strlen(request->target) + 1;
+}
+
+static enum MHD_Result request_begin(struct request *request, const char *method, const char *version)
 {
     struct daemon *daemon = request->server->daemon;
+    if (!target_is_whole(request, version))
+        request->target[0] = '\0'; /* no target that leads anywhere */
     request->task = duress__task_new(daemon, request->target, method);
     request->target = NULL;
     if (request->task == NULL)
@@ -307,12 +320,11 @@ static enum MHD_Result request_access(void *context, struct MHD_Connection *conn
     (void)context;
     (void)connection;
     (void)url;
-    (void)version;
     if (request == NULL)
         return MHD_NO;
     if (!request->begun) {
         request->begun = true;
-        return request_begin(request, method);
+        return request_begin(request, method, version);
     }
     if (*upload_bytes > 0) {
         body_take(request, upload, *upload_bytes);

@@ -27,6 +27,7 @@ static void relay_begin(struct task *task, const struct proxy_entry *proxy, cons
                         const struct address *address, struct relay **relay)
 {
     struct daemon *daemon = task->daemon;
+    DURESS_ASSERT(proxy != NULL && toxics != NULL);
     struct relay_options options = {
         .allocator = daemon->allocator,
         .workers = daemon->workers,

@@ -6,7 +6,7 @@
  *
  * A script is made of exchanges:
  *
- *     POST /proxies                    method and target, sent as they stand
+ *     POST /proxies                    method and target, sent as they stand but for \xHH
  *     + Content-Type: text/plain       a header more; or one of the ways of sending: +chunked +expect +http10 +nohost
  *     = {"name":"a",                   the body, line by line, with no newline in between; \n and \xHH as in C
  *     = "upstream":"b:1"}
@@ -322,7 +322,7 @@ static void exchange_begin(struct exchange *exchange, int number, const char *li
     memcpy(exchange->method, line, length);
     exchange->method[length] = '\0';
     text_clear(&exchange->target);
-    text_expand(&exchange->target, line + length + 1);
+    body_append(&exchange->target, line + length + 1);
     text_clear(&exchange->headers);
     text_clear(&exchange->body);
     exchange->has_body = false;
