@@ -18,6 +18,7 @@
  * with an id, and a newline behind), page (plain, without an id), empty (204: no body, no type, no length), none
  * (empty, without an id), moved (empty, the rest is the Location). */
 #include <ctype.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -422,10 +423,24 @@ static void daemon_stop(pid_t pid, int log)
     }
 }
 
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return bound;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3)
         die("usage: replay SCRIPT PROGRAM [ARGUMENT]... | replay SCRIPT --url HOST:PORT");
+    if (!has_ipv6()) {
+        (void)printf("skipped: this machine has no IPv6, and the answers name [::]\n");
+        return 77;
+    }
     FILE *script = fopen(argv[1], "r");
     pid_t pid = -1;
     int log = -1;
