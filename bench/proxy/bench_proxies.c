@@ -31,6 +31,7 @@
 #define LATENCY_MS 100
 
 static const char *folder;
+static const struct contender_toxic no_toxic;
 
 /* --- the network --- */
 
@@ -102,11 +103,10 @@ struct field {
     bool present[CONTENDER_COUNT];
 };
 
-static void field_begin(struct field *field, uint16_t upstream, unsigned latency_ms, unsigned buffer_mib)
+static void field_begin(struct field *field, uint16_t upstream, struct contender_toxic toxic)
 {
     for (int i = 0; i < CONTENDER_COUNT; i++)
-        field->present[i] =
-            contender_start(&field->all[i], (enum contender_kind)i, folder, upstream, latency_ms, buffer_mib);
+        field->present[i] = contender_start(&field->all[i], (enum contender_kind)i, folder, upstream, toxic);
 }
 
 static void field_end(struct field *field)
@@ -133,6 +133,7 @@ static void field_run(struct field *field, turn_fn turn, void *context)
 
 struct bulk {
     unsigned streams;
+    uint64_t duration_ns;
     struct column rate;
     struct column cpu;
 };
@@ -142,7 +143,7 @@ static void bulk_turn(struct contender *contender, void *context)
     struct bulk *bulk = context;
     uint64_t took_ns = 0;
     uint64_t cpu_before = contender_cpu_ns(contender);
-    uint64_t bytes = load_bulk(contender->port, bulk->streams, BULK_NS, &took_ns);
+    uint64_t bytes = load_bulk(contender->port, bulk->streams, bulk->duration_ns, &took_ns);
     double cpu_ns = (double)(contender_cpu_ns(contender) - cpu_before);
     if (bytes == 0)
         bench_fail("%s moved nothing", contender->name);
@@ -152,13 +153,29 @@ static void bulk_turn(struct contender *contender, void *context)
         bench_samples_add(&bulk->cpu.samples[contender->kind], cpu_ns / 1.2 / (double)bytes);
 }
 
+/* As many bytes as the latency lets be under way; ours may hold 256 MiB, Toxiproxy what it always holds. */
+static void bulk_latency_work(uint16_t sink)
+{
+    static struct field field;
+    static struct bulk bulk = {.streams = 1, .duration_ns = 4 * BULK_NS}; /* its first fifth fills the line */
+    field_begin(&field, sink,
+                (struct contender_toxic){.latency_ms = LATENCY_MS, .buffer_mib = 256, .is_upstream = true});
+    column_begin(&bulk.rate, "bulk under a latency of 100 ms", "GB/s", field.all, field.present);
+    column_begin(&bulk.cpu, "processor seconds a GB under a latency", "s/GB", field.all, field.present);
+    field_run(&field, bulk_turn, &bulk);
+    column_print(&bulk.rate, TOXIPROXY);
+    column_print(&bulk.cpu, TOXIPROXY);
+    field_end(&field);
+}
+
 static void bulk_work(unsigned streams, uint16_t sink)
 {
     static struct field field;
     static struct bulk bulk;
     char what[64];
     bulk.streams = streams;
-    field_begin(&field, sink, 0, 0);
+    bulk.duration_ns = BULK_NS;
+    field_begin(&field, sink, no_toxic);
     (void)snprintf(what, sizeof what, "bulk, %u stream%s", streams, streams > 1 ? "s" : "");
     column_begin(&bulk.rate, what, "GB/s", field.all, field.present);
     (void)snprintf(what, sizeof what, "processor seconds a GB, %u stream%s", streams, streams > 1 ? "s" : "");
@@ -201,7 +218,7 @@ static void messages_work(unsigned connections, uint16_t echo)
     static struct messages messages;
     char what[64];
     messages.connections = connections;
-    field_begin(&field, echo, 0, 0);
+    field_begin(&field, echo, no_toxic);
     (void)snprintf(what, sizeof what, "processor time a message, %u connections", connections);
     column_begin(&messages.cpu, what, "us", field.all, field.present);
     (void)snprintf(what, sizeof what, "p50 of a message, %u connections", connections);
@@ -239,7 +256,7 @@ static void connects_work(uint16_t echo)
 {
     static struct field field;
     static struct connects connects;
-    field_begin(&field, echo, 0, 0);
+    field_begin(&field, echo, no_toxic);
     column_begin(&connects.cpu, "processor time a connection", "us", field.all, field.present);
     column_begin(&connects.each, "a connection, one after another", "us", field.all, field.present);
     field_run(&field, connects_turn, &connects);
@@ -285,7 +302,7 @@ static void idle_work(uint16_t echo)
     static struct field field;
     static struct idle idle;
     for (size_t run = 0; run < bench_runs(); run++) {
-        field_begin(&field, echo, 0, 0);
+        field_begin(&field, echo, no_toxic);
         if (run == 0) {
             column_begin(&idle.open, "memory of an idle connection", "bytes", field.all, field.present);
             column_begin(&idle.after, "memory of an idle connection, 1.5 s after its end", "bytes", field.all,
@@ -327,12 +344,12 @@ static void latency_work(unsigned connections, uint16_t echo)
     char what[64];
     latency = (struct latency){.connections = connections};
     /* What one message takes without the toxic; with many in flight it is the toxic that sets the pace. */
-    field_begin(&field, echo, 0, 0);
+    field_begin(&field, echo, no_toxic);
     for (int i = 0; i < CONTENDER_COUNT; i++)
         if (field.present[i])
             latency.plain_us[i] = load_messages(field.all[i].port, 1, MESSAGES_NS).p50_us;
     field_end(&field);
-    field_begin(&field, echo, LATENCY_MS, 64);
+    field_begin(&field, echo, (struct contender_toxic){.latency_ms = LATENCY_MS, .buffer_mib = 64});
     (void)snprintf(what, sizeof what, "late beyond a latency of 100 ms, p50, %u connections", connections);
     column_begin(&latency.added, what, "us", field.all, field.present);
     (void)snprintf(what, sizeof what, "late beyond a latency of 100 ms, p99, %u connections", connections);
@@ -380,6 +397,7 @@ int main(int argc, char **argv)
         clock_work();
         latency_work(1, echo);
         latency_work(1000, echo);
+        bulk_latency_work(sink);
     }
     return 0;
 }

@@ -24,6 +24,11 @@ static const char *const names[CONTENDER_COUNT] = {
 
 /* --- small things --- */
 
+static const char *stream_name(struct contender_toxic toxic)
+{
+    return toxic.is_upstream ? "upstream" : "downstream";
+}
+
 static uint16_t port_free(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -113,7 +118,7 @@ static void ready_await(struct contender *contender)
 }
 
 static void ours_start(struct contender *contender, const char *folder, const char *program, const char *first,
-                       uint16_t upstream, unsigned latency_ms, unsigned buffer_mib)
+                       uint16_t upstream, struct contender_toxic toxic)
 {
     char path[512];
     char listen[8];
@@ -121,13 +126,15 @@ static void ours_start(struct contender *contender, const char *folder, const ch
     char latency[16];
     char buffer[16];
     char role[16];
+    char stream[16];
     (void)snprintf(path, sizeof path, "%s/%s", folder, program);
     (void)snprintf(role, sizeof role, "%s", first);
     (void)snprintf(listen, sizeof listen, "%u", (unsigned)contender->port);
     (void)snprintf(target, sizeof target, "%u", (unsigned)upstream);
-    (void)snprintf(latency, sizeof latency, "%u", latency_ms);
-    (void)snprintf(buffer, sizeof buffer, "%u", buffer_mib);
-    char *argv[] = {path, role, listen, target, latency_ms > 0 ? latency : NULL, buffer, NULL};
+    (void)snprintf(latency, sizeof latency, "%u", toxic.latency_ms);
+    (void)snprintf(buffer, sizeof buffer, "%u", toxic.buffer_mib);
+    (void)snprintf(stream, sizeof stream, "%s", stream_name(toxic));
+    char *argv[] = {path, role, listen, target, toxic.latency_ms > 0 ? latency : NULL, buffer, stream, NULL};
     process_start(contender, argv);
     ready_await(contender);
 }
@@ -159,14 +166,15 @@ static bool haproxy_start(struct contender *contender, uint16_t upstream)
 }
 
 /* One request to its API; the answer is not of interest. */
-static void toxic_post(uint16_t api, unsigned latency_ms)
+static void toxic_post(uint16_t api, struct contender_toxic toxic)
 {
     char body[128];
     char request[512];
     char answer[1024];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int length = snprintf(body, sizeof body, "{\"type\":\"latency\",\"attributes\":{\"latency\":%u}}", latency_ms);
+    int length = snprintf(body, sizeof body, "{\"type\":\"latency\",\"stream\":\"%s\",\"attributes\":{\"latency\":%u}}",
+                          stream_name(toxic), toxic.latency_ms);
     (void)snprintf(request, sizeof request,
                    "POST /proxies/bench/toxics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                    "Content-Length: %d\r\n\r\n%s",
@@ -179,7 +187,7 @@ static void toxic_post(uint16_t api, unsigned latency_ms)
     (void)close(fd);
 }
 
-static bool toxiproxy_start(struct contender *contender, uint16_t upstream, unsigned latency_ms)
+static bool toxiproxy_start(struct contender *contender, uint16_t upstream, struct contender_toxic toxic)
 {
     char path[512];
     char api[8];
@@ -202,32 +210,32 @@ static bool toxiproxy_start(struct contender *contender, uint16_t upstream, unsi
     char *argv[] = {path, port, api, config, contender->config, NULL};
     process_start(contender, argv);
     port_await(contender->port, "Toxiproxy");
-    if (latency_ms > 0)
-        toxic_post(api_port, latency_ms);
+    if (toxic.latency_ms > 0)
+        toxic_post(api_port, toxic);
     return true;
 }
 
 bool contender_start(struct contender *contender, enum contender_kind kind, const char *folder, uint16_t upstream,
-                     unsigned latency_ms, unsigned buffer_mib)
+                     struct contender_toxic toxic)
 {
     *contender = (struct contender){.name = names[kind], .kind = kind, .input = -1, .port = port_free()};
     switch (kind) {
     case DIRECT:
         contender->port = upstream;
-        return latency_ms == 0;
+        return toxic.latency_ms == 0;
     case FLOOR_SPLICE:
     case FLOOR_COPY:
-        if (latency_ms == 0)
-            ours_start(contender, folder, "floor", kind == FLOOR_COPY ? "copy" : "splice", upstream, 0, 0);
-        return latency_ms == 0;
+        if (toxic.latency_ms == 0)
+            ours_start(contender, folder, "floor", kind == FLOOR_COPY ? "copy" : "splice", upstream, toxic);
+        return toxic.latency_ms == 0;
     case DURESS:
     case DURESS_TWO:
-        ours_start(contender, folder, "serve", kind == DURESS ? "1" : "2", upstream, latency_ms, buffer_mib);
+        ours_start(contender, folder, "serve", kind == DURESS ? "1" : "2", upstream, toxic);
         return true;
     case HAPROXY:
-        return latency_ms == 0 && haproxy_start(contender, upstream);
+        return toxic.latency_ms == 0 && haproxy_start(contender, upstream);
     case TOXIPROXY:
-        return toxiproxy_start(contender, upstream, latency_ms);
+        return toxiproxy_start(contender, upstream, toxic);
     case CONTENDER_COUNT:
         break;
     }

@@ -31,10 +31,17 @@ struct contender {
     char counts[128]; /* what it said at its end */
 };
 
-/* Starts |contender| in front of |upstream|; |latency_ms| 0: without a toxic. False where it is not installed, or has
+/* A latency toxic; all zero: none. */
+struct contender_toxic {
+    unsigned latency_ms;
+    unsigned buffer_mib; /* of a direction; ours only */
+    bool is_upstream;
+};
+
+/* Starts |contender| in front of |upstream|. False where it is not installed, or has
  * no toxics. |folder|: where floor and serve are. */
 bool contender_start(struct contender *contender, enum contender_kind kind, const char *folder, uint16_t upstream,
-                     unsigned latency_ms, unsigned buffer_mib);
+                     struct contender_toxic toxic);
 void contender_stop(struct contender *contender);
 
 /* Processor time of all its threads so far. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * serve WORKERS LISTEN-PORT UPSTREAM-PORT [LATENCY-MS BUFFER-MIB]: duress' data path as a process of its own, without
- * its API: one proxy over workers, with a latency toxic downstream where one is given. It says "ready" once clients can
- * connect, and when its standard input ends, what it counted: connections, bytes out, bytes spliced, and the greatest
- * and the smallest number of connections that a worker got. */
+ * serve WORKERS LISTEN-PORT UPSTREAM-PORT [LATENCY-MS BUFFER-MIB upstream|downstream]: duress' data path as a process
+ * of its own, without its API: one proxy over workers, with a latency toxic where one is given. It says "ready" once
+ * clients can connect, and when its standard input ends, what it counted: connections, bytes out, bytes spliced, and
+ * the greatest and the smallest number of connections that a worker got. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -53,8 +54,8 @@ static void counts_print(const struct duress_workers *workers, const struct dure
 
 int main(int argc, char **argv)
 {
-    if (argc != 4 && argc != 6)
-        die("usage: serve WORKERS LISTEN-PORT UPSTREAM-PORT [LATENCY-MS BUFFER-MIB]");
+    if (argc != 4 && argc != 7)
+        die("usage: serve WORKERS LISTEN-PORT UPSTREAM-PORT [LATENCY-MS BUFFER-MIB upstream|downstream]");
     char listen[32];
     char upstream[32];
     struct duress_loop *control = NULL;
@@ -73,7 +74,8 @@ int main(int argc, char **argv)
     (void)snprintf(upstream, sizeof upstream, "127.0.0.1:%s", argv[3]);
     struct duress_workers_options threads = {.worker_count = (uint32_t)strtoul(argv[1], NULL, 10)};
     struct duress_workers_proxy_options options = {.listen = &address.address, .upstream = upstream, .seed = 1};
-    if (argc == 6) {
+    if (argc == 7) {
+        latency.direction = strcmp(argv[6], "upstream") == 0 ? DURESS_UPSTREAM : DURESS_DOWNSTREAM;
         latency.as.latency.latency_ns = strtoul(argv[4], NULL, 10) * DURESS_MS;
         options.toxics = &latency;
         options.toxic_count = 1;
