@@ -9,7 +9,7 @@
 #include "connection.h"
 #include "silence.h"
 
-#define PROXY_BACKLOG_DEFAULT 511
+#define PROXY_BACKLOG_DEFAULT 4096 /* as long as Linux allows where it was not told otherwise */
 
 struct duress_proxy {
     const struct duress_allocator *allocator;

@@ -33,7 +33,7 @@ struct duress_proxy_options {
     uint64_t seed;                            /* of all links: link n has the seed duress_prng_mix(seed, n) */
     uint64_t dial_limit_ns;                   /* how long a dial may take; 0 = 10 s */
     size_t buffer_bytes_max;                  /* of each direction of a link; 0 = the link's default */
-    uint32_t backlog;                         /* 0 = 511 */
+    uint32_t backlog;                         /* 0 = 4096 */
 };
 
 /* Starts listening. Returns in *proxy, free with duress_proxy_free(). ADDRESS_IN_USE, ADDRESS_UNAVAILABLE, PERMISSION,
