@@ -137,6 +137,42 @@ static void raised_rate_is_felt_at_once(void **unused)
     duress_bandwidth_pool_release(pool);
 }
 
+/* An update that brings no pool (nobody but the owner of many links knows it) does not part the links. */
+static void update_without_a_pool_goes_on_sharing(void **unused)
+{
+    (void)unused;
+    struct rig rigs[2];
+    struct duress_bandwidth_pool *pool = duress_bandwidth_pool_new(NULL);
+    struct duress_toxic toxic = sharing(pool, 1);
+    for (int i = 0; i < 2; i++)
+        rig_open(&rigs[i], &toxic, 1);
+    duress_bandwidth_pool_release(pool);
+    for (int i = 0; i < 2; i++)
+        rig_update(&rigs[i], toxic_shared_bandwidth(1, 10000));
+    for (int i = 0; i < 2; i++)
+        rig_push(&rigs[i], DURESS_DOWNSTREAM, 200);
+    rigs_run(rigs, 2, DURESS_S);
+    assert_string_equal(rig_writes(&rigs[0], DURESS_DOWNSTREAM), "100@10 100@30");
+    assert_string_equal(rig_writes(&rigs[1], DURESS_DOWNSTREAM), "100@20 100@40");
+    for (int i = 0; i < 2; i++)
+        rig_close(&rigs[i]);
+}
+
+/* A third of a second is no whole number of nanoseconds, yet 300 bytes at 3 a second take 100 s. */
+static void mean_is_exact_at_rates_that_do_not_divide(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = toxic_shared_bandwidth(1, 3);
+    rig_open(&rig, &toxic, 1);
+    rig_push(&rig, DURESS_DOWNSTREAM, 300);
+    rig_run(&rig, 100 * DURESS_S - 1);
+    assert_int_equal(rig.written_bytes[DURESS_DOWNSTREAM], 299);
+    rig_run(&rig, 100 * DURESS_S);
+    assert_int_equal(rig.written_bytes[DURESS_DOWNSTREAM], 300);
+    rig_close(&rig);
+}
+
 /* ---- the list makes the pool ---- */
 
 static void list_gives_all_links_one_pool_and_lets_it_go(void **unused)
@@ -166,6 +202,24 @@ static void list_gives_all_links_one_pool_and_lets_it_go(void **unused)
     assert_int_equal(heap.live_count, 0);
 }
 
+static void list_takes_the_pool_that_it_is_given(void **unused)
+{
+    (void)unused;
+    struct rig_heap heap;
+    struct duress_toxic_list list;
+    struct duress_link_change change;
+    rig_heap_init(&heap, RIG_FAIL_NEVER, false);
+    struct duress_bandwidth_pool *pool = duress_bandwidth_pool_new(&heap.base);
+    struct duress_toxic toxic = sharing(pool, 1000);
+    duress__toxic_list_init(&list, duress_allocator_default());
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, (struct duress_toxic_moment){0}, &change, NULL), DURESS_OK);
+    assert_ptr_equal(change.toxic.as.shared_bandwidth.pool, pool);
+    duress_bandwidth_pool_release(pool);
+    assert_int_equal(heap.live_count, 1); /* The list has it still. */
+    duress__toxic_list_deinit(&list);
+    assert_int_equal(heap.live_count, 0);
+}
+
 static void list_without_memory_for_the_pool_adds_nothing(void **unused)
 {
     (void)unused;
@@ -184,7 +238,7 @@ static void list_without_memory_for_the_pool_adds_nothing(void **unused)
 
 /* ---- threads ---- */
 
-enum { THREADS = 4, RESERVATIONS = 20000 };
+enum { THREADS = 4, RESERVATIONS = 500000 }; /* many times what one turn of a thread on a processor lasts */
 
 static void *reserve_many(void *argument)
 {
@@ -227,6 +281,9 @@ int main(void)
         cmocka_unit_test(rate_zero_stalls_and_resumes_without_loss),
         cmocka_unit_test(raised_rate_is_felt_at_once),
         cmocka_unit_test(list_gives_all_links_one_pool_and_lets_it_go),
+        cmocka_unit_test(update_without_a_pool_goes_on_sharing),
+        cmocka_unit_test(mean_is_exact_at_rates_that_do_not_divide),
+        cmocka_unit_test(list_takes_the_pool_that_it_is_given),
         cmocka_unit_test(list_without_memory_for_the_pool_adds_nothing),
         cmocka_unit_test(threads_share_a_pool_without_losing_a_reservation),
     };

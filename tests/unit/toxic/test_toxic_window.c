@@ -135,6 +135,20 @@ static void schedule_counts_from_when_the_toxic_was_made(void **unused)
     rig_close(&rig);
 }
 
+/* The owner's clock may be read a moment after the link's. */
+static void schedule_from_the_future_is_at_its_beginning(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = scheduled(toxic_bandwidth(1, 0), 100, 30);
+    toxic.since_ns = 50 * DURESS_MS;
+    rig_open(&rig, &toxic, 1);
+    rig_push(&rig, DURESS_DOWNSTREAM, 10);
+    rig_run(&rig, DURESS_S);
+    assert_string_equal(rig_writes(&rig, DURESS_DOWNSTREAM), "10@80");
+    rig_close(&rig);
+}
+
 static void schedule_ends_with_the_time_to_live(void **unused)
 {
     (void)unused;
@@ -308,6 +322,7 @@ int main(void)
         cmocka_unit_test(time_to_live_is_over_before_the_dial),
         cmocka_unit_test(schedule_acts_in_the_first_part_of_each_period),
         cmocka_unit_test(schedule_counts_from_when_the_toxic_was_made),
+        cmocka_unit_test(schedule_from_the_future_is_at_its_beginning),
         cmocka_unit_test(schedule_ends_with_the_time_to_live),
         cmocka_unit_test(schedule_that_is_always_on_has_no_turns),
         cmocka_unit_test(refuse_keeps_to_its_schedule),
