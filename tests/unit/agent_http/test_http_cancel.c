@@ -133,7 +133,7 @@ static void a_request_that_is_stuck_half_way_is_ambiguous(void **state)
     http_rig_open(&rig);
     rig.deaf = true;
     struct duress_agent *agent = http_rig_agent(&rig, NULL);
-    uint64_t deadline_ns = duress_world_now_ns(rig.world) + DURESS_S;
+    uint64_t deadline_ns = duress_world_now_ns(rig.world) + 2 * DURESS_S;
     assert_int_equal(http_try_ask(agent, large, deadline_ns, false, &answer), DURESS_OK);
     http_run_until_ended(&rig, &answer);
     assert_int_equal(answer.error, DURESS_E_DEADLINE);

@@ -238,8 +238,7 @@ static void a_peer_without_tls_is_told_apart_from_one_that_resets_and_one_that_i
     assert_int_equal(duress_world_listen(peer.rig.world, &listen, plain_accept, &peer, &peer.listener), DURESS_OK);
     uint16_t port = duress_listener_address(peer.listener).port;
     for (int mood = PLAIN_SPEAKS; mood <= PLAIN_IS_SILENT; mood++) {
-        struct duress_http_agent_options options = {.connect_timeout_ns =
-                                                        mood == PLAIN_IS_SILENT ? 300 * DURESS_MS : 0};
+        struct duress_http_agent_options options = {.connect_timeout_ns = mood == PLAIN_IS_SILENT ? DURESS_S : 0};
         struct duress_agent *agent = tls_agent(&peer.rig, "127.0.0.1", port, options);
         peer.mood = (enum plain_mood)mood;
         int error = http_ask_and_wait(&peer.rig, agent, "secret", &answer);
