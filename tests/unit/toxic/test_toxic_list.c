@@ -206,6 +206,22 @@ static void moments_are_filled_in(void **state)
     duress__toxic_list_deinit(&list);
 }
 
+static void id_of_an_expired_toxic_is_free(void **state)
+{
+    (void)state;
+    struct duress_toxic_list list;
+    struct duress_link_change change;
+    struct duress_toxic toxic = latency(1, DURESS_MS);
+    toxic.ttl_ns = DURESS_S;
+    duress__toxic_list_init(&list, duress_allocator_default());
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_OK);
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, moment, &change, NULL), DURESS_E_INVALID);
+    struct duress_toxic_moment later = {.now_ns = 8 * DURESS_S};
+    assert_int_equal(duress__toxic_list_add(&list, &toxic, later, &change, NULL), DURESS_OK);
+    list_expect(&list, (const uint64_t[]){1, 0});
+    duress__toxic_list_deinit(&list);
+}
+
 static void expired_toxics_are_forgotten(void **state)
 {
     (void)state;
@@ -239,6 +255,7 @@ int main(void)
         cmocka_unit_test(add_without_memory_changes_nothing),
         cmocka_unit_test(changes_reach_a_link),
         cmocka_unit_test(moments_are_filled_in),
+        cmocka_unit_test(id_of_an_expired_toxic_is_free),
         cmocka_unit_test(expired_toxics_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
