@@ -64,6 +64,19 @@ static void units_are_those_of_the_contract(void **unused)
     assert_int_equal(toxic.as.slicer.variation_bytes, 2);
 }
 
+static void toxiproxys_types_take_every_number(void **unused)
+{
+    (void)unused;
+    struct duress_toxic toxic;
+    duress_toxic_init(&toxic, DURESS_TOXIC_LATENCY);
+    set_one(&toxic, "latency", -1);
+    set_one(&toxic, "jitter", INT64_MIN);
+    assert_int_equal(toxic.as.latency.latency_ns, 0);
+    assert_int_equal(toxic.as.latency.jitter_ns, 0);
+    set_one(&toxic, "latency", INT64_MAX);
+    assert_int_equal(toxic.as.latency.latency_ns, DURESS_TIME_NEVER);
+}
+
 static void init_gives_a_downstream_toxic_of_the_defaults(void **unused)
 {
     (void)unused;
@@ -320,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(toxiproxys_types_have_its_attributes_in_its_order_and_units),
         cmocka_unit_test(units_are_those_of_the_contract),
+        cmocka_unit_test(toxiproxys_types_take_every_number),
         cmocka_unit_test(init_gives_a_downstream_toxic_of_the_defaults),
         cmocka_unit_test(attributes_do_not_share_a_field),
         cmocka_unit_test(names_and_summaries_are_there_and_tell_apart),

@@ -135,6 +135,21 @@ static void unplug_passes_and_then_holds_everything(void **unused)
     rig_close(&rig);
 }
 
+static void unplug_holds_an_end_without_data(void **unused)
+{
+    (void)unused;
+    struct rig rig;
+    struct duress_toxic toxic = toxic_unplug(1, 200);
+    rig_open(&rig, &toxic, 1);
+    rig_run(&rig, 300 * DURESS_MS);
+    rig_end(&rig, DURESS_DOWNSTREAM);
+    rig_run(&rig, DURESS_S);
+    assert_string_equal(rig_actions(&rig), "");
+    rig_remove(&rig, 1);
+    assert_string_equal(rig_actions(&rig), "shutdown-client@1000");
+    rig_close(&rig);
+}
+
 static void unplug_put_back_loses_nothing(void **unused)
 {
     (void)unused;
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test(limit_time_delivers_what_had_passed),
         cmocka_unit_test(limit_time_lets_the_driver_move_bytes_itself),
         cmocka_unit_test(unplug_passes_and_then_holds_everything),
+        cmocka_unit_test(unplug_holds_an_end_without_data),
         cmocka_unit_test(unplug_put_back_loses_nothing),
         cmocka_unit_test(unplug_changed_to_later_works_again),
     };
