@@ -123,6 +123,13 @@ endif()
 if(TARGET duress_program)
     install(TARGETS duress_program)
     install(FILES ${PROJECT_BINARY_DIR}/toxiproxy-server ${PROJECT_BINARY_DIR}/toxiproxy-cli TYPE BIN)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
+        FILES_MATCHING PATTERN "*.1")
+    # Completions are found by the name of the command that is typed.
+    foreach(name duress toxiproxy-server toxiproxy-cli)
+        install(FILES ${PROJECT_SOURCE_DIR}/src/cli/completion/duress.bash RENAME ${name}
+            DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions)
+    endforeach()
 endif()
 
 set(duress_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/duress)

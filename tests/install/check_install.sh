@@ -113,6 +113,10 @@ check_headers() {
         [ ! -e "$folder/prefix/include/duress/$inner" ] || fail "headers of $inner/ were installed"
     done
     [ -z "$(find "$folder/prefix/include" -name '*_loop.h')" ] || fail "an inner header was installed"
+    for shared in man/man1/{duress,duress-proxy,duress-agent,duress-suite,toxiproxy-server,toxiproxy-cli}.1 \
+        bash-completion/completions/{duress,toxiproxy-server,toxiproxy-cli}; do
+        [ -s "$folder/prefix/share/$shared" ] || fail "share/$shared was not installed"
+    done
     echo "$count headers"
 }
 
