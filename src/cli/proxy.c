@@ -46,6 +46,15 @@ static bool limits_take(const struct limits *limits, struct duress_daemon_option
     return true;
 }
 
+static bool log_format_take(const char *format, bool *is_text)
+{
+    *is_text = strcmp(format, "text") == 0;
+    if (*is_text || strcmp(format, "json") == 0)
+        return true;
+    (void)fprintf(stderr, "-log-format: %s given, json or text allowed\n", format);
+    return false;
+}
+
 int command_proxy(int argc, char **argv)
 {
     struct duress_daemon_options options = {.version = DURESS_VERSION};
@@ -53,6 +62,7 @@ int command_proxy(int argc, char **argv)
     struct limits limits = {.workers = 0};
     bool show_version = false;
     int64_t seed = 0;
+    const char *log_format = "json";
     struct go_flag flags[] = {
         {"allow-host", GO_FLAG_TEXTS, &hosts, "name by which the API may be asked; \"*\": any; may be given again",
          false},
@@ -60,6 +70,7 @@ int command_proxy(int argc, char **argv)
         {"config", GO_FLAG_TEXT, &options.config, "file of proxies to begin with, JSON or YAML; -: standard input",
          false},
         {"host", GO_FLAG_TEXT, &options.host, "address of the API (default \"localhost\")", false},
+        {"log-format", GO_FLAG_TEXT, &log_format, "of the log's lines, json (default) or text", false},
         {"max-body-bytes", GO_FLAG_INTEGER, &limits.body_bytes, "of a request to the API", false},
         {"max-connections", GO_FLAG_INTEGER, &limits.connections, "of all proxies together", false},
         {"max-proxies", GO_FLAG_INTEGER, &limits.proxies, "at most", false},
@@ -87,7 +98,7 @@ int command_proxy(int argc, char **argv)
     }
     options.seed_given = go_flag_given(flags, flag_count, &seed);
     options.seed = (uint64_t)seed;
-    if (!limits_take(&limits, &options))
+    if (!limits_take(&limits, &options) || !log_format_take(log_format, &options.log_is_text))
         return 2;
     options.hosts = hosts.texts;
     options.host_count = hosts.count;

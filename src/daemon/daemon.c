@@ -220,7 +220,7 @@ int duress_daemon_run(const struct duress_daemon_options *options)
     static struct daemon daemon; /* what is under way at a hard end may still look at it */
     uv_signal_t signals[2];
     daemon = (struct daemon){.allocator = duress_allocator_default(), .options = options};
-    duress__log_init(&daemon.log, STDOUT_FILENO, options->log_level, daemon.allocator);
+    duress__log_init(&daemon.log, STDOUT_FILENO, options->log_level, options->log_is_text, daemon.allocator);
     duress__registry_init(&daemon.registry, daemon.allocator);
     (void)duress__state_init(&daemon.state, &daemon, NULL);
     daemon.seed = options->seed_given ? options->seed : seed_draw();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The log: a line of JSON for each event on a descriptor, with the keys that Toxiproxy's lines have. A reader that
- * stalls loses lines; it never stalls the daemon. Private to daemon/. */
+ * The log: a line for each event on a descriptor, of JSON with the keys that Toxiproxy's lines have, or of text for
+ * people: time, level, message and then key=value. A reader that stalls loses lines; it never stalls the daemon.
+ * Private to daemon/. */
 #ifndef DURESS_DAEMON_LOG_H
 #define DURESS_DAEMON_LOG_H
 
@@ -18,12 +19,15 @@ struct proxy_entry;
 struct log {
     int fd;
     enum duress_daemon_log_level level; /* and above are written */
+    bool is_text;
     struct duress_buffer line;
-    uint64_t lost_count; /* lines that the reader did not take */
-    struct json_out out; /* of the line at hand */
+    struct duress_buffer pairs; /* of text: they come behind the message, which is known last */
+    uint64_t lost_count;        /* lines that the reader did not take */
+    struct json_out out;        /* of the line at hand */
+    enum duress_daemon_log_level line_level;
 };
 
-void duress__log_init(struct log *log, int fd, enum duress_daemon_log_level level,
+void duress__log_init(struct log *log, int fd, enum duress_daemon_log_level level, bool is_text,
                       const struct duress_allocator *allocator);
 void duress__log_deinit(struct log *log);
 

@@ -44,6 +44,7 @@ completes 'duress stress ' cpu memory disk
 completes 'duress service --ki' --kill
 touch one.yaml one.json two.yaml
 completes 'duress proxy -config=one' one.yaml one.json
+completes 'duress proxy -log-format=t' text
 completes 'duress proxy -state two' two.yaml
 completes 'duress suite --json one.j' one.json
 completes 'nothing of the kind '

@@ -24,7 +24,7 @@ start() {
     daemon=$!
     port=
     for ((tries = 0; tries < 2000; tries++)); do
-        port=$(sed -n 's/.*"port":"\([0-9]*\)".*HTTP server.*/\1/p' "$log")
+        port=$(sed -nE 's/.*"port":"([0-9]+)".*HTTP server.*/\1/p; s/.*HTTP server .*port=([0-9]+).*/\1/p' "$log")
         [ -z "$port" ] || return 0
         kill -0 "$daemon" 2>/dev/null || break
         pause
@@ -252,6 +252,28 @@ LOG_LEVEL=nonsense
 start
 grep -q '"error":"nonsense"' "$log" || fail 'an unknown level is not told'
 stop TERM
+# As text: time, level, message, pairs; what would be ambiguous is quoted, and nothing breaks a line.
+export LOG_LEVEL=debug
+start -log-format=text -seed=7
+grep -qE '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z info Random seed seed=7 caller=daemon\.c:[0-9]+$' "$log" ||
+    fail 'the log as text'
+ask GET /version '' $'User-Agent: a "b" = \303\274'
+grep -qE 'Z debug request_id=[^ ]+ user_agent="a \\"b\\" = ü" status=200 .* handler=Version caller=' "$log" ||
+    fail 'a request in the log as text'
+ask POST /proxies '{"name":"a\nb","listen":"127.0.0.1:0","upstream":"localhost:1"}'
+grep -qE 'Z info Started proxy name="a\\nb" listen=127\.0\.0\.1:[0-9]+ upstream=localhost:1 ' "$log" ||
+    fail 'a proxy in the log as text'
+for name in 'a b' 'a=b' '\u00fc'; do
+    ask POST /proxies "{\"name\":\"$name\",\"listen\":\"127.0.0.1:0\",\"upstream\":\"localhost:1\"}"
+    grep -qF " Started proxy name=\"${name/'\u00fc'/ü}\" listen=" "$log" || fail "$name in the log as text"
+done
+ask GET /version
+grep -q ' user_agent="" status=200 ' "$log" || fail 'nothing in the log as text'
+stop TERM
+grep -vqE '^[-0-9]{10}T[0-9:]{8}Z (debug|info|warn|error) ' "$log" && fail 'a line of the log as text is none'
+"$program" proxy -log-format=xml >"$scratch/out" 2>&1
+same 'status of an unknown format' 2 $?
+same 'an unknown format' '-log-format: xml given, json or text allowed' "$(cat "$scratch/out")"
 
 [ $failures -eq 0 ] && echo "the daemon: passed"
 exit $((failures != 0))

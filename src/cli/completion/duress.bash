@@ -17,6 +17,7 @@ _duress_values() {
         world) mapfile -t COMPREPLY < <(compgen -W 'live sim both' -- "$word") ;;
         fail-as) mapfile -t COMPREPLY < <(compgen -W 'error overloaded hang corrupt truncate' -- "$word") ;;
         t | type) mapfile -t COMPREPLY < <(compgen -W "$_duress_types" -- "$word") ;;
+        log-format) mapfile -t COMPREPLY < <(compgen -W 'json text' -- "$word") ;;
         folder) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         config | state | token-file | unix | ca-file | junit) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         json) [[ ${2-} == suite ]] && mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;

@@ -56,7 +56,7 @@ static void daemon_begin(struct daemon *daemon, struct heap *heap)
     *daemon = (struct daemon){.allocator = &heap->base, .options = &options, .seed = 1};
     assert_int_equal(duress__loop_new(NULL, NULL, &daemon->loop), DURESS_OK);
     assert_int_equal(duress_workers_new(daemon->loop, &workers, &daemon->workers, NULL), DURESS_OK);
-    duress__log_init(&daemon->log, -1, DURESS_DAEMON_LOG_DISABLED, daemon->allocator);
+    duress__log_init(&daemon->log, -1, DURESS_DAEMON_LOG_DISABLED, false, daemon->allocator);
     duress__registry_init(&daemon->registry, daemon->allocator);
     assert_true(duress__state_init(&daemon->state, daemon, NULL));
     daemon->turn_later.fn = duress__turn_next;

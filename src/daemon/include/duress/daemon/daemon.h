@@ -46,6 +46,7 @@ struct duress_daemon_options {
     bool runtime_metrics;
     enum duress_daemon_log_level log_level; /* and above */
     const char *log_level_unknown;          /* what LOG_LEVEL said that is no level; NULL: nothing */
+    bool log_is_text;                       /* time, level, message, key=value; else JSON */
 };
 
 /* Runs until SIGINT or SIGTERM. Returns the program's exit status: 0 after a signal; 1 where the API cannot listen, or
