@@ -109,6 +109,8 @@ struct chaos_evidence *chaos__evidence_add(struct chaos *chaos, enum chaos_evide
         evidence->arrivals_before = chaos_service_arrivals(service);
     if (link != NULL) {
         struct evidence_search search = link_search(link, NULL);
+        evidence->since_ns = chaos_now_ns(chaos);
+        evidence->ends_before = link->service->end.number;
         evidence->before = chaos->driver->relay_counts(link->relay);
         evidence->resets_before = search.resets;
         evidence->closes_before = search.closes;
@@ -147,6 +149,8 @@ static bool toxic_holds(enum duress_toxic_type type)
  */
 static bool toxic_was_shown(const struct chaos_evidence *evidence, struct evidence_search search)
 {
+    if (evidence->link != NULL && evidence->link->chaos->driver->proxy_url != NULL)
+        return chaos__evidence_seen(evidence);
     bool holds = toxic_holds(evidence->toxic.type);
     return search.acts > evidence->acts_before || (holds && search.held_bytes > evidence->held_bytes_before);
 }
@@ -225,8 +229,11 @@ static bool evidence_is_shown(struct chaos *chaos, struct chaos_evidence *eviden
     case CHAOS_EVIDENCE_CUT:
         return search.resets > evidence->resets_before;
     case CHAOS_EVIDENCE_DOWN:
-        return counts.refused > evidence->before.refused || refusals > evidence->refusals_before ||
-               search.closes > evidence->closes_before;
+        if (refusals > evidence->refusals_before)
+            return true;
+        if (chaos->driver->proxy_url != NULL)
+            return chaos__evidence_seen(evidence);
+        return counts.refused > evidence->before.refused || search.closes > evidence->closes_before;
     case CHAOS_EVIDENCE_SILENCE:
         return counts.silenced > evidence->before.silenced;
     case CHAOS_EVIDENCE_PARTITION:

@@ -50,6 +50,23 @@ void chaos_skip(struct chaos *chaos, const char *format, ...)
     duress__assert_failed("chaos_skip() is not called from a callback", __FILE__, __LINE__, __func__);
 }
 
+void chaos__skip(struct chaos *chaos, const char *format, ...)
+{
+    if (chaos->outcome->verdict != CHAOS_PASSED)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(chaos->outcome->message, sizeof chaos->outcome->message, format, arguments);
+    va_end(arguments);
+    run_end(chaos, CHAOS_SKIPPED);
+}
+
+void chaos__skip_unknown(struct chaos_link *link, const char *what)
+{
+    if (link->chaos->driver->proxy_url != NULL)
+        chaos__skip(link->chaos, "%s cannot be shown through an API", what);
+}
+
 /* Large numbers are instants or durations more often than not: shows them in a unit that people read. */
 static const char *number_format(uint64_t value, char *text, size_t capacity)
 {

@@ -139,6 +139,7 @@ struct chaos_relay; /* of the driver: a proxy, or a simulated relay */
 struct chaos_driver {
     const char *name;
     bool is_live;
+    const char *proxy_url; /* of the daemon whose proxies are the links; NULL: they are the driver's own */
     int (*open)(struct chaos *chaos, struct duress_failure *why);
     void (*close)(struct chaos *chaos);
     uint64_t (*slack_ns)(struct chaos *chaos);
@@ -211,6 +212,8 @@ struct chaos_evidence {
     struct chaos_service *service;
     struct duress_toxic toxic;
     struct duress_relay_counts before;
+    uint64_t since_ns;    /* when it was ordered */
+    uint32_t ends_before; /* of the link's service */
     uint64_t resets_before;
     uint64_t closes_before;
     uint64_t refusals_before;
@@ -289,6 +292,7 @@ struct chaos_link {
     struct chaos_trigger on_attempt_end;
     struct chaos_trigger on_chunk;
     uint64_t ordered_ns;
+    bool has_had_toxic;
     enum chaos_partition partition;
     uint64_t hold_ids[DURESS_DIRECTION_COUNT];
     struct chaos_evidence *partition_evidence;
@@ -357,6 +361,11 @@ void chaos__run(const struct chaos_test *test, const struct chaos_driver *driver
 /* Ends the run as failed for a reason of the world (no memory, no port): jumps, unless in a callback. */
 void chaos__broken(struct chaos *chaos, const char *what, const struct duress_failure *why);
 
+/* Ends the run as skipped, from callbacks too: jumps, unless in one. */
+void chaos__skip(struct chaos *chaos, const char *format, ...) DURESS_PRINTF(2, 3);
+/* Skips where |link| is a daemon's, of which |what| cannot be known. */
+void chaos__skip_unknown(struct chaos_link *link, const char *what);
+
 /* Memory that is counted; fails the run where there is none. */
 void *chaos__allocate(struct chaos *chaos, size_t bytes);
 
@@ -391,6 +400,8 @@ void chaos__evidence_of_name(struct chaos *chaos, const char *host);
 void chaos__evidence_toxic_removed(struct chaos_evidence *evidence);
 /* Whether the service has waited for its processor as long as the burners make one expect; of CHAOS_EVIDENCE_CPU. */
 bool chaos__cpu_was_scarce(const struct chaos_evidence *evidence);
+/* Whether the caller and the service have seen it happen, of a link that is a daemon's. */
+bool chaos__evidence_seen(const struct chaos_evidence *evidence);
 /* Whether |link|'s open connections hold bytes that were not passed on. */
 bool chaos__link_holds_bytes(struct chaos_link *link);
 

@@ -81,6 +81,7 @@ uint64_t chaos_link_toxic(struct chaos_link *link, const struct duress_toxic *to
     added.toxicity_ppm = added.toxicity_ppm != 0 ? added.toxicity_ppm : DURESS_PPM;
     struct duress_failure why = {0};
     chaos__evidence_of_toxic(link, &added);
+    link->has_had_toxic = true;
     if (chaos->driver->relay_toxic_add(link->relay, &added, &why) != DURESS_OK)
         chaos__broken(chaos, "add a toxic", &why);
     link_ordered(link);
@@ -226,6 +227,8 @@ static void fired_visit(void *context, uint64_t number, const struct duress_link
 uint64_t chaos_fired_at_ns(struct chaos_link *link)
 {
     uint64_t fired_ns = link->ordered_ns;
+    if (link->has_had_toxic)
+        chaos__skip_unknown(link, "when a toxic acted");
     link->chaos->driver->relay_visit(link->relay, fired_visit, &fired_ns);
     return fired_ns;
 }
@@ -260,12 +263,14 @@ static void bytes_visit(void *context, uint64_t number, const struct duress_link
 uint64_t chaos_link_bytes(struct chaos_link *link, enum duress_direction direction)
 {
     struct bytes_sum sum = {.direction = direction};
+    chaos__skip_unknown(link, "how many bytes passed");
     link->chaos->driver->relay_visit(link->relay, bytes_visit, &sum);
     return sum.bytes;
 }
 
 uint64_t chaos_link_accepted(struct chaos_link *link)
 {
+    chaos__skip_unknown(link, "how many connections were accepted");
     return link->chaos->driver->relay_counts(link->relay).accepted;
 }
 

@@ -410,7 +410,9 @@ static void run_judge(struct chaos *chaos)
     struct chaos_outcome *outcome = chaos->outcome;
     if (outcome->verdict == CHAOS_PASSED) {
         const struct chaos_evidence *missing = chaos__evidence_missing(chaos);
-        if (missing != NULL) {
+        if (missing != NULL && missing->link != NULL)
+            chaos__skip_unknown(missing->link, chaos__evidence_text(missing));
+        if (missing != NULL && outcome->verdict == CHAOS_PASSED) {
             outcome->verdict = CHAOS_NOT_PROVEN;
             (void)snprintf(outcome->message, sizeof outcome->message, "not proven: no evidence that %s",
                            chaos__evidence_text(missing));

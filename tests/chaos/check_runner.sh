@@ -41,6 +41,9 @@ for world in sim live; do
     code 1 --world $world --filter 'sample.proves_nothing' --seeds 5
     expect "not proven ($world)" says 'not proven: no evidence that the cut toxic cut a connection'
 
+    code 1 --world $world --filter 'sample.proves_no_latency' --seeds 5
+    expect "not proven where a toxic let all pass ($world)" says 'not proven: no evidence that a toxic acted'
+
     for what in toxic refusal name; do
         code 1 --world $world --filter "sample.proves_the_first_${what}_only" --seeds 5
         expect "not proven by an earlier $what ($world)" says 'not proven: no evidence that '

@@ -81,6 +81,17 @@ CHAOS_TEST(sample, proves_nothing, "its fault never happens")
     CHAOS_EXPECT_REPLY(answer, "hello");
 }
 
+CHAOS_TEST(sample, proves_no_latency, "a latency toxic acts on one connection in a million")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_toxic rare = {.type = DURESS_TOXIC_LATENCY, .direction = DURESS_UPSTREAM, .toxicity_ppm = 1};
+    rare.as.latency.latency_ns = 2 * DURESS_S;
+    (void)chaos_link_toxic(link, &rare);
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+    CHAOS_EXPECT_REPLY(answer, "hello");
+}
+
 /* The second fault of a kind is not shown by what the first did. */
 CHAOS_TEST(sample, proves_the_first_toxic_only, "a second latency toxic delays nothing")
 {

@@ -114,6 +114,44 @@ CHAOS_TEST(toxic, slow_open_given_up, "H1: a caller that gives up during a slow 
     CHAOS_EXPECT_EQUAL(chaos_service_arrival(echo, 0).connection_number, 1); /* The first was never dialed. */
 }
 
+/* --- ends, as Toxiproxy has them --- */
+
+CHAOS_TEST(toxic, timeout, "H1: nothing passes, and the connection ends after the timeout: the service saw nothing")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo");
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_toxic timeout = toxic_make(DURESS_TOXIC_TIMEOUT, DURESS_UPSTREAM);
+    timeout.as.timeout.timeout_ns = 300 * DURESS_MS;
+    (void)chaos_link_toxic(link, &timeout);
+
+    struct chaos_answer answer = chaos_ask(chaos, chaos_link_agent(link), "hello", 10 * DURESS_S);
+
+    CHAOS_EXPECT_ERROR(answer, DURESS_E_TRUNCATED);
+    CHAOS_EXPECT(answer.failure.ambiguous);
+    CHAOS_EXPECT_ON_TIME(answer.ended_ns, answer.started_ns, 300 * DURESS_MS);
+    CHAOS_EXPECT_ARRIVALS(echo, 0);
+    CHAOS_EXPECT_NOTHING_OPEN(link);
+}
+
+CHAOS_TEST(toxic, limit_data, "H1: the connection ends after so many bytes, inside the second reply")
+{
+    struct chaos_service *echo = chaos_service_start(chaos, "echo", .reply_bytes = 1000);
+    struct chaos_link *link = chaos_link_open(chaos, echo);
+    struct duress_toxic limit = toxic_make(DURESS_TOXIC_LIMIT_DATA, DURESS_DOWNSTREAM);
+    limit.as.limit_data.bytes_max = 1900;
+    (void)chaos_link_toxic(link, &limit);
+
+    struct chaos_answer first = chaos_ask(chaos, chaos_link_agent(link), "first", 10 * DURESS_S);
+    struct chaos_answer second = chaos_ask(chaos, chaos_link_agent(link), "second", 10 * DURESS_S);
+
+    CHAOS_EXPECT_CODE(first.error, DURESS_OK);
+    CHAOS_EXPECT_EQUAL(first.content_bytes, 1000);
+    CHAOS_EXPECT_ERROR(second, DURESS_E_TRUNCATED);
+    CHAOS_EXPECT(second.failure.ambiguous);
+    CHAOS_EXPECT_ARRIVALS(echo, 2);
+    CHAOS_EXPECT_NOTHING_OPEN(link);
+}
+
 /* --- life times --- */
 
 CHAOS_TEST(toxic, limit_time, "H1: a connection is closed when its time is over, though a request is at work on it")

@@ -87,8 +87,9 @@ static DURESS_NORETURN void child_main(const struct pool *pool, const struct run
     (void)dup2(output_fd, STDOUT_FILENO);
     (void)dup2(output_fd, STDERR_FILENO);
     (void)close(output_fd);
-    if (entry->driver->is_live)
-        (void)chaos__namespace_network(); /* where it is not allowed, the kernel picks free ports */
+    /* Where it is not allowed, the kernel picks free ports. A daemon would be out of reach. */
+    if (entry->driver->is_live && entry->driver->proxy_url == NULL)
+        (void)chaos__namespace_network();
     for (uint64_t i = 0; i < entry->seed_count; i++) {
         seed_run(entry, i);
         if (entry->shared->records[i].verdict != CHAOS_PASSED)

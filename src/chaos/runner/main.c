@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../live/api.h"
 #include "../live/launch.h"
 
 static bool test_matches(const struct chaos_test *test, const char *filter)
@@ -35,7 +36,10 @@ static int entries_choose(struct runner *runner)
     runner->entries = duress_allocate_zeroed(NULL, count > 0 ? count : 1, sizeof *runner->entries);
     if (runner->entries == NULL)
         return DURESS_E_NO_MEMORY;
-    static const struct chaos_driver *const drivers[] = {&chaos__driver_sim, &chaos__driver_live};
+    runner->live = chaos__driver_live;
+    if (runner->options.proxy_url != NULL)
+        chaos__live_through_api(&runner->live, runner->options.proxy_url);
+    const struct chaos_driver *const drivers[] = {&chaos__driver_sim, &runner->live};
     for (size_t i = 0; i < 2; i++) {
         unsigned world = drivers[i]->is_live ? CHAOS_WORLD_LIVE : CHAOS_WORLD_SIM;
         for (const struct chaos_test *test = chaos__tests(); test != NULL; test = test->next)
@@ -89,6 +93,19 @@ static int reports_write(const struct runner *runner)
     return code;
 }
 
+static bool proxy_is_there(const struct runner *runner)
+{
+    struct duress_failure why = {0};
+    if (runner->options.proxy_url == NULL)
+        return true;
+    int error = chaos__live_api_reach(runner->options.proxy_url, &why);
+    if (error == DURESS_OK)
+        return true;
+    (void)fprintf(stderr, "%s: --proxy: no daemon answers at '%s': %s\n", runner->options.program,
+                  runner->options.proxy_url, why.detail[0] != '\0' ? why.detail : duress_strerror(error));
+    return false;
+}
+
 static int runner_go(struct runner *runner)
 {
     if (runner->entry_count == 0) {
@@ -103,7 +120,11 @@ static int runner_go(struct runner *runner)
     if (!report_begin(runner, "--json", runner->options.json_path) ||
         !report_begin(runner, "--junit", runner->options.junit_path))
         return RUNNER_EXIT_USAGE;
+    if (!proxy_is_there(runner))
+        return RUNNER_EXIT_FAILED;
     int error = chaos__pool_run(runner);
+    if (runner->options.proxy_url != NULL)
+        chaos__live_api_sweep(runner->options.proxy_url);
     if (error != DURESS_OK) {
         (void)fprintf(stderr, "%s: cannot start the tests: %s\n", runner->options.program, duress_strerror(error));
         return RUNNER_EXIT_FAILED;

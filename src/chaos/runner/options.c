@@ -21,6 +21,7 @@ enum option_id {
     OPTION_SEED,
     OPTION_JOBS,
     OPTION_LIMIT,
+    OPTION_PROXY,
     OPTION_JUNIT,
     OPTION_JSON,
     OPTION_LIST,
@@ -41,6 +42,8 @@ void chaos__runner_help(FILE *out, const char *program)
         "  --seed N               simulated: only this seed (seed 0 is the plain schedule)\n"
         "  --jobs N               simulated tests at once; default: one a core. Live: 4 times as many\n"
         "  --limit SECONDS        a test that takes longer is killed, and hung; default: live 120, simulated 1200\n"
+        "  --proxy URL            links of live tests are proxies of the daemon there, Toxiproxy's or duress proxy,\n"
+        "                         on this machine; runs live tests only\n"
         "  --stop                 stop at the first failure\n"
         "  --junit FILE           write a JUnit report\n"
         "  --json FILE            write every run with its seed, times and trace hash\n"
@@ -107,6 +110,9 @@ static bool option_take(struct runner_options *options, int id, const char *text
             return false;
         options->limit_ns = options->limit_live_ns = number * DURESS_S;
         return true;
+    case OPTION_PROXY:
+        options->proxy_url = text;
+        return true;
     case OPTION_JUNIT:
         options->junit_path = text;
         return true;
@@ -130,17 +136,23 @@ static bool option_take(struct runner_options *options, int id, const char *text
 int chaos__runner_options_read(struct runner_options *options, int argc, char **argv)
 {
     static const struct option table[] = {
-        {"world", required_argument, NULL, OPTION_WORLD}, {"filter", required_argument, NULL, OPTION_FILTER},
-        {"seeds", required_argument, NULL, OPTION_SEEDS}, {"seed", required_argument, NULL, OPTION_SEED},
-        {"jobs", required_argument, NULL, OPTION_JOBS},   {"limit", required_argument, NULL, OPTION_LIMIT},
-        {"junit", required_argument, NULL, OPTION_JUNIT}, {"json", required_argument, NULL, OPTION_JSON},
-        {"list", no_argument, NULL, OPTION_LIST},         {"stop", no_argument, NULL, OPTION_STOP},
-        {"help", no_argument, NULL, OPTION_HELP},         {NULL, 0, NULL, 0},
+        {"world", required_argument, NULL, OPTION_WORLD},
+        {"filter", required_argument, NULL, OPTION_FILTER},
+        {"seeds", required_argument, NULL, OPTION_SEEDS},
+        {"seed", required_argument, NULL, OPTION_SEED},
+        {"jobs", required_argument, NULL, OPTION_JOBS},
+        {"limit", required_argument, NULL, OPTION_LIMIT},
+        {"proxy", required_argument, NULL, OPTION_PROXY},
+        {"junit", required_argument, NULL, OPTION_JUNIT},
+        {"json", required_argument, NULL, OPTION_JSON},
+        {"list", no_argument, NULL, OPTION_LIST},
+        {"stop", no_argument, NULL, OPTION_STOP},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {NULL, 0, NULL, 0},
     };
     uint64_t cpus = chaos__pool_cpu_count();
     *options = (struct runner_options){
         .program = argv[0],
-        .worlds = CHAOS_WORLD_BOTH,
         .jobs = (uint32_t)(cpus < JOBS_MAX ? cpus : JOBS_MAX),
         .jobs_live = (uint32_t)(cpus * 4 < JOBS_MAX ? cpus * 4 : JOBS_MAX),
         .limit_ns = LIMIT_SIM_NS,
@@ -163,6 +175,12 @@ int chaos__runner_options_read(struct runner_options *options, int argc, char **
                       argv[0]);
         return RUNNER_EXIT_USAGE;
     }
+    if (options->proxy_url != NULL && options->worlds != 0 && options->worlds != CHAOS_WORLD_LIVE) {
+        (void)fprintf(stderr, "%s: --proxy given, --world live allowed with it\nTry '%s --help'.\n", argv[0], argv[0]);
+        return RUNNER_EXIT_USAGE;
+    }
+    if (options->worlds == 0)
+        options->worlds = options->proxy_url != NULL ? CHAOS_WORLD_LIVE : CHAOS_WORLD_BOTH;
     if (options->seed_count == 0)
         options->seed_count = options->one_seed ? 1 : SEEDS_DEFAULT;
     if (optind < argc) {

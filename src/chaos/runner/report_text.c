@@ -70,7 +70,10 @@ static uint64_t entry_seed(const struct runner_entry *entry)
 void chaos__replay_command(const struct runner *runner, const struct runner_entry *entry, char *text, size_t capacity)
 {
     const char *program = runner->options.program;
-    if (entry->driver->is_live)
+    if (entry->driver->proxy_url != NULL)
+        (void)snprintf(text, capacity, "%s --proxy %s --filter %s.%s", program, entry->driver->proxy_url,
+                       entry->test->group, entry->test->name);
+    else if (entry->driver->is_live)
         (void)snprintf(text, capacity, "%s --world live --filter %s.%s", program, entry->test->group,
                        entry->test->name);
     else

@@ -27,6 +27,7 @@ struct runner_options {
     uint32_t jobs_live; /* live tests at once: they wait more than they work */
     uint64_t limit_ns;  /* how long all runs of a simulated test may take together */
     uint64_t limit_live_ns;
+    const char *proxy_url; /* of the daemon whose proxies are the links of live tests; NULL: none */
     const char *junit_path;
     const char *json_path;
     bool list;
@@ -74,6 +75,7 @@ struct runner_entry {
 
 struct runner {
     struct runner_options options;
+    struct chaos_driver live; /* the live driver, as |options| have it */
     struct runner_entry *entries;
     size_t entry_count;
     uint64_t wall_ns;
