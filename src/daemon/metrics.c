@@ -127,6 +127,40 @@ static void figures_write(struct json_out *out, const struct registry *registry,
     }
 }
 
+/* Cumulative, as the format wants it: each bucket counts those below it as well. */
+static void dials_of_write(struct json_out *out, const char *name, const struct proxy_entry *proxy,
+                           const struct traffic *traffic)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < DURESS_WORKERS_DIAL_BUCKET_COUNT; i++) {
+        count += traffic->dials[i];
+        duress__json_raw(out, name);
+        duress__json_raw(out, "_bucket{le=\"");
+        if (i < DURESS_WORKERS_DIAL_BUCKET_COUNT - 1)
+            duress__json_double(out, (double)duress_workers_dial_bounds_ns[i] / (double)DURESS_S);
+        else
+            duress__json_raw(out, "+Inf");
+        proxy_labels(out, "\",", proxy);
+        count_write(out, count);
+    }
+    duress__json_raw(out, name);
+    proxy_labels(out, "_sum{", proxy);
+    value_write(out, (double)traffic->dial_sum_ns / (double)DURESS_S);
+    duress__json_raw(out, name);
+    proxy_labels(out, "_count{", proxy);
+    count_write(out, count);
+}
+
+static void dials_write(struct json_out *out, const struct registry *registry)
+{
+    static const char name[] = "duress_proxy_dial_seconds";
+    struct traffic traffic;
+    family_begin(out, name, "histogram", "Time from the begin of a dial to the open connection to the upstream.");
+    for (size_t i = 0; i < registry->count; i++)
+        if (is_used(registry->proxies[i], &traffic))
+            dials_of_write(out, name, registry->proxies[i], &traffic);
+}
+
 static void proxies_write(const struct daemon *daemon, struct json_out *out)
 {
     const struct registry *registry = &daemon->registry;
@@ -135,6 +169,7 @@ static void proxies_write(const struct daemon *daemon, struct json_out *out)
     figures_write(out, registry, "duress_proxy_connections_open", "gauge", "Connections that have a socket open.",
                   FIGURE_OPEN);
     figures_write(out, registry, "duress_proxy_connections_total", "counter", "Connections accepted.", FIGURE_ACCEPTED);
+    dials_write(out, registry);
     figures_write(out, registry, "duress_proxy_failed_dials_total", "counter",
                   "Connections whose upstream could not be reached.", FIGURE_FAILED_DIALS);
     bytes_write(out, registry, "toxiproxy_proxy_received_bytes_total", true);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <duress/allocator.h>
+#include <duress/proxy/workers.h>
 #include <duress/toxic/toxic.h>
 
 #include "attribute.h"
@@ -30,6 +31,8 @@ struct toxic_entry {
 struct traffic {
     uint64_t accepted;
     uint64_t failed_dials;
+    uint64_t dial_sum_ns;
+    uint64_t dials[DURESS_WORKERS_DIAL_BUCKET_COUNT];
     uint64_t received_bytes[DURESS_DIRECTION_COUNT]; /* read from the direction's source */
     uint64_t sent_bytes[DURESS_DIRECTION_COUNT];     /* written to its sink */
 };

@@ -68,6 +68,9 @@ void duress__proxy_traffic(const struct proxy_entry *proxy, struct traffic *traf
         struct duress_workers_counts counts = duress__relay_counts(proxy->relay);
         sum.accepted += counts.accepted;
         sum.failed_dials += counts.failed_dials;
+        sum.dial_sum_ns += counts.dial_sum_ns;
+        for (size_t i = 0; i < DURESS_WORKERS_DIAL_BUCKET_COUNT; i++)
+            sum.dials[i] += counts.dials[i];
         for (size_t i = 0; i < DURESS_DIRECTION_COUNT; i++) {
             sum.received_bytes[i] += counts.direction[i].bytes_in;
             sum.sent_bytes[i] += counts.direction[i].bytes_out;

@@ -89,11 +89,13 @@ static void dial_end(struct connection *connection, int error, uint64_t now_ns)
 {
     struct connection_side *server = &connection->sides[DURESS_SIDE_SERVER];
     struct connection_figures *figures = &connection->set->figures;
+    uint64_t begun_ns = connection->dial_deadline_ns - connection->set->dial_limit_ns;
     connection->dial_deadline_ns = DURESS_TIME_NEVER;
     connection->dial_again_ns = DURESS_TIME_NEVER;
     duress__upstream_undial(connection->set->upstream, &connection->dial);
     if (error == DURESS_OK) {
         server->state = CONNECTION_OPEN;
+        duress__dial_times_add(&figures->dial_times, duress_time_until(begun_ns, now_ns));
     } else {
         side_close(server);
         figure_set(&figures->failed_dials, atomic_load_explicit(&figures->failed_dials, memory_order_relaxed) + 1);

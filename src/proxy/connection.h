@@ -22,6 +22,7 @@
 #include <duress/toxic/link_history_private.h>
 #include <duress/toxic/toxic_list_private.h>
 
+#include "dial_times.h"
 #include "parting.h"
 #include "splice.h"
 #include "upstream.h"
@@ -39,6 +40,7 @@ struct connection_traffic {
 struct connection_figures {
     _Atomic uint64_t open_count;   /* connections that have a socket open */
     _Atomic uint64_t failed_dials; /* connections whose upstream could not be reached */
+    struct dial_times dial_times;  /* of the others */
     struct connection_traffic direction[DURESS_DIRECTION_COUNT];
 };
 

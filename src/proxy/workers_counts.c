@@ -20,6 +20,7 @@ static void branch_add(const struct branch *branch, struct duress_workers_counts
     counts->open += figure(&figures->open_count);
     counts->failed_dials += figure(&figures->failed_dials);
     counts->accept_pauses += figure(&branch->pause_count);
+    duress__dial_times_tell(&figures->dial_times, counts);
     for (size_t i = 0; i < DURESS_DIRECTION_COUNT; i++) {
         counts->direction[i].bytes_in += figure(&figures->direction[i].bytes_in);
         counts->direction[i].bytes_out += figure(&figures->direction[i].bytes_out);

@@ -200,6 +200,16 @@ same 'what the toxic lets through' 'HTTP/1.1' "$(cat <&9)"
 exec 9>&-
 port=$api
 ask GET /metrics
+dials='duress_proxy_dial_seconds'
+labels="listener=\"127.0.0.1:[0-9]+\",proxy=\"closed\",upstream=\"localhost:$api\""
+[[ $body == *"# TYPE $dials histogram"* ]] || fail 'no histogram of dials'
+[ "$(grep -cE "^${dials}_bucket\{le=\"(0\.[0-9]+|1|2\.5|5|10|\+Inf)\",$labels\} [01]\$" <<<"$body")" -eq 17 ] ||
+    fail 'other buckets of dials'
+grep -qE "^${dials}_bucket\{le=\"\+Inf\",$labels\} 1\$" <<<"$body" || fail 'no dial in the last bucket'
+grep -qE "^${dials}_bucket\{le=\"10\",$labels\} 1\$" <<<"$body" || fail 'buckets are not cumulative'
+grep -qE "^${dials}_count\{$labels\} 1\$" <<<"$body" || fail 'no count of dials'
+sum=$(sed -nE "s/^${dials}_sum\{$labels\} //p" <<<"$body")
+awk -v sum="$sum" 'BEGIN { exit !(sum > 0 && sum < 10) }' || fail "the sum of dials: $sum"
 sent='toxiproxy_proxy_sent_bytes_total{direction="downstream",listener="127.0.0.1:'
 [[ $body == *"$sent"*',proxy="closed",upstream="localhost:'*'"} 8'$'\n'* ]] || fail "no bytes in the metrics: $body"
 stop TERM

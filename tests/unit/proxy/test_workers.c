@@ -34,6 +34,11 @@ static void connections_are_spread_evenly_and_numbered(void **state)
         echo_through(&fixture, &pairs[i]);
     }
     struct duress_workers_counts all = duress_workers_proxy_counts(fixture.proxy);
+    uint64_t dial_count = 0;
+    for (size_t i = 0; i < DURESS_WORKERS_DIAL_BUCKET_COUNT; i++)
+        dial_count += all.dials[i];
+    assert_int_equal(dial_count, all.accepted);
+    assert_true(all.dial_sum_ns > 0);
     assert_int_equal(all.accepted, COUNT);
     assert_int_equal(all.open, COUNT);
     assert_int_equal(all.direction[DURESS_UPSTREAM].bytes_in, COUNT * strlen("question"));

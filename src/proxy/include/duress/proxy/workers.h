@@ -131,10 +131,18 @@ struct duress_workers_direction_counts {
     uint64_t bytes_out;     /* given to the sink's kernel */
     uint64_t bytes_spliced; /* of those, moved without a copy */
 };
+
+/* How long a dial took, from its begin to the open connection, lookup and all addresses that were tried included: the
+ * first bucket counts those up to the first bound, the last one those beyond the last. */
+#define DURESS_WORKERS_DIAL_BUCKET_COUNT 17
+extern const uint64_t duress_workers_dial_bounds_ns[DURESS_WORKERS_DIAL_BUCKET_COUNT - 1];
+
 struct duress_workers_counts {
-    uint64_t accepted;     /* connections so far; the last one's number */
-    uint64_t open;         /* connections that have a socket open */
-    uint64_t failed_dials; /* connections whose upstream could not be reached */
+    uint64_t accepted;                                /* connections so far; the last one's number */
+    uint64_t open;                                    /* connections that have a socket open */
+    uint64_t failed_dials;                            /* connections whose upstream could not be reached */
+    uint64_t dial_sum_ns;                             /* of the dials below */
+    uint64_t dials[DURESS_WORKERS_DIAL_BUCKET_COUNT]; /* that ended with an open connection, each in one bucket */
     uint64_t
         accept_pauses; /* how often accepting paused: no descriptor, no memory, or as many connections as allowed */
     struct duress_workers_direction_counts direction[DURESS_DIRECTION_COUNT];
