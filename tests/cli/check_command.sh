@@ -60,10 +60,11 @@ expect 'no UTF-8' complains 'call 1: '
 ask 1 "$url" hello
 stop
 
-# A program starts with clean signals and no descriptor but its three; nothing of it stays open in the server.
+# A program starts with clean signals and no descriptor but its three; nothing of it stays open in the server. Make(1)
+# leaves the two signals ignored that the C library keeps to itself, 32 and 33, and lets nobody else touch.
 serve --listen tcp://127.0.0.1:0 command grep -E '^Sig(Blk|Ign):' /proc/self/status
 ask 0 "$url" hello
-expect 'no signal is blocked or ignored' lines 2 '^Sig...:[[:space:]]0000000000000000$'
+expect 'no signal is blocked or ignored' lines 2 '^Sig...:[[:space:]]0000000(00|18)0000000$'
 stop
 program 'ls /proc/self/fd | wc -l'
 ask 0 "$url" hello
