@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <duress/base/text.h>
 #include <duress/world/address.h>
 
 #define CONNECT_TIMEOUT_NS_DEFAULT (10 * DURESS_S)
@@ -209,15 +210,6 @@ static char *url_join(const struct duress_allocator *allocator, const char *base
     return joined;
 }
 
-static char *text_copy(const struct duress_allocator *allocator, const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *copy = duress_allocate(allocator, bytes);
-    if (copy != NULL)
-        memcpy(copy, text, bytes);
-    return copy;
-}
-
 /* --- all of it --- */
 
 int duress__http_options_check(const struct duress_http_agent_options *options, struct duress_failure *why)
@@ -283,9 +275,9 @@ int duress__http_configure(struct http_client *client, const struct duress_http_
     client->target.stream_url = url_join(allocator, options->url, "/stream");
     bool made = client->target.process_url != NULL && client->target.stream_url != NULL;
     if (made && options->agent_name != NULL)
-        made = (client->agent_name = text_copy(allocator, options->agent_name)) != NULL;
+        made = (client->agent_name = duress__text_copy(allocator, options->agent_name)) != NULL;
     if (made && options->ca_file != NULL)
-        made = (client->ca_file = text_copy(allocator, options->ca_file)) != NULL;
+        made = (client->ca_file = duress__text_copy(allocator, options->ca_file)) != NULL;
     made = made && headers_make(&client->process_headers, "Accept: application/json", options) &&
            headers_make(&client->stream_headers, "Accept: text/event-stream", options);
     return made ? DURESS_OK : refuse_memory(why);

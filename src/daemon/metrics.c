@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metrics.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <duress/proxy/descriptors_private.h>
 
 #include "daemon_private.h"
 
@@ -178,18 +179,6 @@ static void proxies_write(const struct daemon *daemon, struct json_out *out)
 
 /* --- the process --- */
 
-static double descriptors_open(void)
-{
-    double count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL)
-        return 0;
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count - 3; /* the folder itself, and two dots */
-}
-
 static void memory_read(double *virtual_bytes, double *resident_bytes)
 {
     char line[LINE_BYTES_MAX] = "";
@@ -228,7 +217,8 @@ static void process_write(const struct daemon *daemon, struct json_out *out)
     single_write(out, "process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds.",
                  seconds(&usage.ru_utime) + seconds(&usage.ru_stime));
     single_write(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.", (double)limit.rlim_cur);
-    single_write(out, "process_open_fds", "gauge", "Number of open file descriptors.", descriptors_open());
+    single_write(out, "process_open_fds", "gauge", "Number of open file descriptors.",
+                 (double)duress__descriptors_open());
     single_write(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", resident_bytes);
     single_write(out, "process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds.",
                  (double)daemon->begun_s);

@@ -8,20 +8,6 @@
 
 #define CAPACITY_MIN 8
 
-char *duress__text_copy(const struct duress_allocator *allocator, const char *text)
-{
-    size_t length = strlen(text) + 1;
-    char *copy = duress_allocate(allocator, length);
-    if (copy != NULL)
-        memcpy(copy, text, length);
-    return copy;
-}
-
-uint64_t duress__proxy_seed(uint64_t seed, const char *name)
-{
-    return duress_seed_for_name(seed, name);
-}
-
 /* Makes room for one more pointer in an array. */
 static int array_reserve(const struct duress_allocator *allocator, void **array, size_t count, size_t *capacity)
 {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <duress/allocator.h>
+#include <duress/base/text.h>
 #include <duress/proxy/workers.h>
 #include <duress/toxic/toxic.h>
 
@@ -100,11 +101,5 @@ DURESS_MUST_CHECK int duress__proxy_toxic_reserve(const struct duress_allocator 
 void duress__proxy_toxic_add(struct proxy_entry *proxy, struct toxic_entry *toxic);
 /* Gives |toxic| back to the caller. */
 void duress__proxy_toxic_remove(struct proxy_entry *proxy, const struct toxic_entry *toxic);
-
-/* A copy, or NULL without memory. */
-char *duress__text_copy(const struct duress_allocator *allocator, const char *text);
-
-/* The seed of the proxy's links: it depends on the daemon's seed and the proxy's name. */
-uint64_t duress__proxy_seed(uint64_t seed, const char *name);
 
 #endif

@@ -33,7 +33,7 @@ static void relay_begin(struct task *task, const struct proxy_entry *proxy, cons
         .workers = daemon->workers,
         .listen = address,
         .upstream = proxy->upstream,
-        .seed = duress__proxy_seed(daemon->seed, proxy->name),
+        .seed = duress_seed_for_name(daemon->seed, proxy->name),
         .buffer_bytes_max = daemon->options->buffer_bytes_max,
         .toxics = toxics->toxics,
         .toxic_count = toxics->toxic_count,

@@ -7,11 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <duress/base/option.h>
 #include <duress/error.h>
-
-/* True where low <= given <= high; else says in |why| (may be NULL) that |field| is out of range. */
-bool duress__option_in_range(const char *field, uint64_t given, uint64_t low, uint64_t high,
-                             struct duress_failure *why);
 
 /* True where |given| is not NULL; else says in |why| (may be NULL) that |field| must be given. */
 bool duress__option_given(const char *field, const void *given, struct duress_failure *why);

@@ -3,13 +3,13 @@
  * The threads of the workers. */
 #include <duress/proxy/workers.h>
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <duress/proxy/descriptors_private.h>
 #include <duress/time.h>
 
 #include "worker.h"
@@ -99,27 +99,12 @@ static int worker_begin(struct worker *worker, struct duress_workers *workers, u
 
 /* --- limits --- */
 
-static uint64_t descriptors_open(void)
-{
-    uint64_t count = 0;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 0;
-    DIR *folder = opendir("/proc/self/fd");
-    if (folder == NULL)
-        return 0;
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count - 3; /* ".", ".." and the folder's own */
-}
-
 /* What is left to connections and listeners: the limit without what is open now, the reserve, and the pipes. */
 static void limits_set(struct duress_workers *workers, const struct duress_workers_options *options)
 {
     struct rlimit limit;
     uint64_t reserve = options->descriptor_reserve > 0 ? options->descriptor_reserve : DURESS_WORKERS_RESERVE_DEFAULT;
-    uint64_t taken = descriptors_open() + reserve + (uint64_t)workers->count * SPLICE_PIPES_MAX * 2;
+    uint64_t taken = duress__descriptors_open() + reserve + (uint64_t)workers->count * SPLICE_PIPES_MAX * 2;
     uint64_t all = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_cur : UINT64_MAX;
     workers->descriptors_max = all > taken ? all - taken : 0;
     workers->connections_max = options->connections_max > 0 ? options->connections_max : UINT64_MAX;

@@ -4,18 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <duress/base/text.h>
+
 #include "worker.h"
 
 /* --- small things --- */
-
-static char *text_copy(const struct duress_allocator *allocator, const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *copy = duress_allocate(allocator, bytes);
-    if (copy != NULL)
-        memcpy(copy, text, bytes);
-    return copy;
-}
 
 static struct endpoint endpoint_of(const struct duress_listen_address *address)
 {
@@ -35,6 +28,16 @@ static void listeners_count(struct duress_workers_proxy *proxy, bool more)
     else
         atomic_fetch_sub_explicit(&proxy->workers->listener_count, 1, memory_order_relaxed);
     proxy->is_enabled = more;
+}
+
+/* Gives an order that has nothing to carry. */
+static int order_give(struct duress_workers_proxy *proxy, order_fn step, duress_workers_fn fn, void *context)
+{
+    struct order *order = duress__order_new(proxy, step, fn, context);
+    if (order == NULL)
+        return DURESS_E_NO_MEMORY;
+    duress__order_give(order);
+    return DURESS_OK;
 }
 
 /* An order's only step: has |task| carried out everywhere. */
@@ -71,11 +74,7 @@ static bool enable_step(struct order *order)
 
 int duress_workers_proxy_enable(struct duress_workers_proxy *proxy, duress_workers_fn fn, void *context)
 {
-    struct order *order = duress__order_new(proxy, enable_step, fn, context);
-    if (order == NULL)
-        return DURESS_E_NO_MEMORY;
-    duress__order_give(order);
-    return DURESS_OK;
+    return order_give(proxy, enable_step, fn, context);
 }
 
 /* First nobody is accepted any more, then all leave: what home accepted last is with the others by then. */
@@ -99,11 +98,7 @@ static bool disable_step(struct order *order)
 
 int duress_workers_proxy_disable(struct duress_workers_proxy *proxy, duress_workers_fn fn, void *context)
 {
-    struct order *order = duress__order_new(proxy, disable_step, fn, context);
-    if (order == NULL)
-        return DURESS_E_NO_MEMORY;
-    duress__order_give(order);
-    return DURESS_OK;
+    return order_give(proxy, disable_step, fn, context);
 }
 
 static bool farewell_step(struct order *order)
@@ -252,7 +247,7 @@ int duress_workers_proxy_change(struct duress_workers_proxy *proxy, const struct
         *order->listen = *listen;
     }
     if (upstream != NULL) {
-        order->upstream = text_copy(allocator, upstream);
+        order->upstream = duress__text_copy(allocator, upstream);
         if (order->upstream == NULL)
             goto fail;
     }
@@ -360,11 +355,7 @@ static bool cut_step(struct order *order)
 
 int duress_workers_proxy_cut(struct duress_workers_proxy *proxy, duress_workers_fn fn, void *context)
 {
-    struct order *order = duress__order_new(proxy, cut_step, fn, context);
-    if (order == NULL)
-        return DURESS_E_NO_MEMORY;
-    duress__order_give(order);
-    return DURESS_OK;
+    return order_give(proxy, cut_step, fn, context);
 }
 
 /* --- life --- */
@@ -390,7 +381,7 @@ static int proxy_fill(struct duress_workers_proxy *proxy, const struct duress_wo
     int error = toxics_take(proxy, options, why);
     if (error != DURESS_OK)
         return error;
-    proxy->upstream = text_copy(allocator, options->upstream);
+    proxy->upstream = duress__text_copy(allocator, options->upstream);
     proxy->branches = duress_allocate_zeroed(allocator, workers->count, sizeof *proxy->branches);
     if (proxy->upstream == NULL || proxy->branches == NULL)
         return DURESS_E_NO_MEMORY;

@@ -11,7 +11,7 @@ enum { NAME_TRIES_MAX = 10 };
 /* 0 is the default. */
 static bool number_check(const char *field, uint64_t given, uint64_t low, uint64_t high, struct duress_failure *why)
 {
-    return given == 0 || duress__world_option_in_range(field, given, low, high, why);
+    return given == 0 || duress__option_in_range(field, given, low, high, why);
 }
 
 static bool name_server_is_valid(const char *begin, size_t length)

@@ -194,12 +194,11 @@ int duress_sim_run_until(struct duress_sim *sim, duress_done_fn done, void *cont
 
 static bool options_check(const struct duress_sim_options *options, struct duress_failure *why)
 {
-    return duress__world_option_in_range("delay_ns_max", options->delay_ns_max, 0, DURESS_TIME_NEVER / 2 - 1, why) &&
-           duress__world_option_in_range("delay_ns_min", options->delay_ns_min, 0, options->delay_ns_max, why) &&
-           duress__world_option_in_range("send_buffer_bytes", options->send_buffer_bytes, 0, SOCKET_BUFFER_BYTES_MAX,
-                                         why) &&
-           duress__world_option_in_range("receive_buffer_bytes", options->receive_buffer_bytes, 0,
-                                         SOCKET_BUFFER_BYTES_MAX, why);
+    return duress__option_in_range("delay_ns_max", options->delay_ns_max, 0, DURESS_TIME_NEVER / 2 - 1, why) &&
+           duress__option_in_range("delay_ns_min", options->delay_ns_min, 0, options->delay_ns_max, why) &&
+           duress__option_in_range("send_buffer_bytes", options->send_buffer_bytes, 0, SOCKET_BUFFER_BYTES_MAX, why) &&
+           duress__option_in_range("receive_buffer_bytes", options->receive_buffer_bytes, 0, SOCKET_BUFFER_BYTES_MAX,
+                                   why);
 }
 
 static size_t bytes_or_default(size_t bytes)
